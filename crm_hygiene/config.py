@@ -1,0 +1,150 @@
+"""hygiene.yaml: where things are and how far they may go.
+
+Every key has a working default; an unknown key is an error that names the nearest right one.
+Rules of the domain (survivorship, linkage, cash) are files of their own, named from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crm_hygiene.contract import nearest
+from crm_hygiene.errors import ConfigurationError
+
+DEFAULT_NAME = "hygiene.yaml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LandingConfig(_Section):
+    """Where exports arrive, and which files there are not exports."""
+
+    folder: Path = Path("landing")
+    ignore: tuple[str, ...] = ("truth/*", "README*", "*.md", "*.tmp", "*.part", "*.crdownload", "~*", ".*", "*/.*")
+
+
+class LakeConfig(_Section):
+    """The lake: a path or an s3://, gs:// or az:// address, with options for the object store."""
+
+    uri: str = "lake"
+    storage_options: dict[str, str] = Field(default_factory=dict)
+
+
+class SourcesConfig(_Section):
+    """Folders of the user's own source mappings, read beside the built-in ones; sources to leave out."""
+
+    folders: tuple[Path, ...] = ()
+    disabled: tuple[str, ...] = ()
+
+
+class RulesConfig(_Section):
+    """The user's own rules files; each overrides the built-in default of its kind."""
+
+    survivorship: Path | None = None
+    linkage: Path | None = None
+    cash: Path | None = None
+    lead_score: Path | None = None
+
+
+class LimitsConfig(_Section):
+    """Bounds: DuckDB's memory for linkage, DuckDB's threads."""
+
+    memory: str = "4GB"
+    threads: int = Field(default=2, ge=1)
+
+
+class ScheduleConfig(_Section):
+    """When Dagster starts the night."""
+
+    cron: str = "0 2 * * *"
+    timezone: str = "UTC"
+
+
+class Config(_Section):
+    """All of hygiene.yaml. Relative paths are taken from the folder of the file."""
+
+    landing: LandingConfig = LandingConfig()
+    lake: LakeConfig = LakeConfig()
+    sources: SourcesConfig = SourcesConfig()
+    rules: RulesConfig = RulesConfig()
+    engine: Literal["duckdb"] = "duckdb"
+    limits: LimitsConfig = LimitsConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    targets: tuple[str, ...] = ("salesforce", "hubspot", "dynamics")
+    base: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    def resolve(self, path: Path) -> Path:
+        """`path` as seen from the folder of hygiene.yaml."""
+        return path if path.is_absolute() else (self.base / path)
+
+    @property
+    def landing_folder(self) -> Path:
+        """Absolute path of the landing folder."""
+        return self.resolve(self.landing.folder)
+
+    @property
+    def lake_uri(self) -> str:
+        """Address of the lake, made absolute where it is a path."""
+        return self.lake.uri if "://" in self.lake.uri else str(self.resolve(Path(self.lake.uri)))
+
+    @property
+    def catalog_path(self) -> Path:
+        """The DuckDB file for analysts: in the lake, or beside hygiene.yaml for an object store."""
+        return self.base / "catalog.duckdb" if "://" in self.lake.uri else Path(self.lake_uri) / "catalog.duckdb"
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Keys that would have been right at `location`."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return [name for name in model.model_fields if name != "base"]
+
+
+def explain_validation(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
+    """A pydantic error as one line per mistake, each with the nearest right key."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(p) for p in item["loc"])
+        if item["type"] == "extra_forbidden":
+            hint = nearest(str(item["loc"][-1]), _known_keys(model, item["loc"][:-1]))
+            lines.append(f"{path}: unknown key '{where}'{hint}")
+        else:
+            lines.append(f"{path}: {where}: {item['msg']}")
+    return "\n".join(lines)
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read hygiene.yaml; without a path, `hygiene.yaml` here, or the defaults where there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        if the file is missing, is no YAML, or has an unknown key or a wrong value.
+    """
+    if path is None:
+        path = Path(DEFAULT_NAME)
+        if not path.exists():
+            return Config(base=Path.cwd())
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such file; `--config` names a hygiene.yaml")
+    try:
+        document: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: expected keys and values")
+    if "base" in document:
+        raise ConfigurationError(f"{path}: unknown key 'base'")
+    try:
+        return Config(**document, base=path.resolve().parent)
+    except ValidationError as error:
+        raise ConfigurationError(explain_validation(path, error, Config)) from error

@@ -1,0 +1,27 @@
+"""One class tree for everything that can go wrong in a way a user can mend.
+
+A message names the file, the row, the column, the value (masked where the contract says PII)
+and the way out. Programming errors are not here: they stay ordinary exceptions.
+"""
+
+from __future__ import annotations
+
+
+class HygieneError(Exception):
+    """Root of all errors a user can act on."""
+
+
+class ConfigurationError(HygieneError):
+    """hygiene.yaml, a mapping, a contract or a rules file is wrong; nothing ran."""
+
+
+class FileRefused(HygieneError):  # noqa: N818 - named as the state the file is in
+    """One landed file cannot be taken as a whole; every other file goes on."""
+
+
+class GateStopped(HygieneError):  # noqa: N818 - named as what happened
+    """A table broke a critical check and was not published; its last good version stays live."""
+
+
+class LakeError(HygieneError):
+    """The lake cannot be read or written (disk full, permissions, damaged table)."""

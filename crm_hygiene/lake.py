@@ -1,0 +1,286 @@
+"""The lake: Delta tables by name. The only module that imports deltalake.
+
+`golden.contacts` is the Delta table `<lake>/golden/contacts`. What does not belong here: what a
+table means (`crm_hygiene.contract`), whether it is good enough to publish (`expectations.gate`).
+
+One publication is one Delta commit. A commit carries the run, the rule-set fingerprint, the
+fingerprint of its inputs and of its content; content that is already live is not written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from crm_hygiene.contract import Contract
+from crm_hygiene.errors import LakeError
+from crm_hygiene.fingerprint import content_of
+
+_TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 30 days"}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing did: the live version, its rows, and whether a commit was needed."""
+
+    table: str
+    version: int
+    row_count: int
+    is_changed: bool
+
+
+def _delta_ready(frame: pl.DataFrame) -> pa.Table:
+    """Arrow with plain types: views become large strings, which every Delta reader knows."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+@dataclass
+class Lake:
+    """Tables below one address (path or object-store URI)."""
+
+    uri: str
+    storage_options: dict[str, str] = field(default_factory=dict)
+
+    def table_uri(self, table: str) -> str:
+        """Address of a table: its layer is a folder, its name the folder below."""
+        return f"{self.uri.rstrip('/')}/{table.replace('.', '/')}"
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.table_uri(table), version=version, storage_options=self.storage_options or None)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{table}: the lake cannot be read: {error}") from error
+
+    def exists(self, table: str) -> bool:
+        """Whether the table has been published at least once."""
+        return self._open(table) is not None
+
+    def version(self, table: str) -> int | None:
+        """Live Delta version, or None."""
+        delta = self._open(table)
+        return None if delta is None else int(delta.version())
+
+    def metadata(self, table: str) -> dict[str, Any]:
+        """What the last commit says of itself: run, rules, inputs, content; empty if there is none."""
+        delta = self._open(table)
+        if delta is None:
+            return {}
+        last = delta.history(1)[0]
+        return {k: v for k, v in last.items() if k in ("run_id", "rules", "inputs", "content", "rows")}
+
+    def state(self, table: str) -> str:
+        """A text that changes exactly when the table's content does."""
+        delta = self._open(table)
+        if delta is None:
+            return "absent"
+        last = delta.history(1)[0]
+        return str(last.get("content") or f"v{delta.version()}")
+
+    def is_current(self, table: str, inputs: str) -> bool:
+        """Whether the live version was made from exactly these inputs."""
+        return self.metadata(table).get("inputs") == inputs
+
+    def file_uris(self, table: str) -> list[str]:
+        """Parquet files of the live version."""
+        delta = self._open(table)
+        return [] if delta is None else list(delta.file_uris())
+
+    def scan(self, contract: Contract, version: int | None = None) -> pl.LazyFrame:
+        """The table as a lazy frame of the contract's schema; no rows if it was never published."""
+        delta = self._open(contract.table, version)
+        if delta is None:
+            return contract.empty().lazy()
+        frame = pl.scan_delta(delta)
+        have = set(frame.collect_schema().names())
+        return frame.select(
+            pl.col(c.name).cast(c.polars_type) if c.name in have else pl.lit(None, dtype=c.polars_type).alias(c.name)
+            for c in contract.columns
+        )
+
+    def read(self, contract: Contract, version: int | None = None) -> pl.DataFrame:
+        """The whole table, sorted by its key."""
+        try:
+            return self.scan(contract, version).collect().sort(contract.key)
+        except OSError as error:
+            raise LakeError(f"{contract.table}: the lake cannot be read: {error}") from error
+
+    def _properties(self, metadata: dict[str, str], transaction: Transaction | None = None) -> CommitProperties:
+        return CommitProperties(
+            custom_metadata=metadata, app_transactions=[transaction] if transaction else None
+        )
+
+    def _ensure(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
+        """The table, created with its constraints where it is missing."""
+        delta = self._open(contract.table)
+        if delta is not None:
+            return delta
+        address = self.table_uri(contract.table)
+        if "://" not in address:
+            Path(address).mkdir(parents=True, exist_ok=True)
+        delta = DeltaTable.create(
+            address,
+            schema=_delta_ready(contract.empty()).schema,
+            name=contract.table,
+            description=contract.meaning,
+            configuration=_TABLE_PROPERTIES,
+            storage_options=self.storage_options or None,
+            commit_properties=self._properties({k: v for k, v in metadata.items() if k == "run_id"}),
+        )
+        constraints = contract.constraints()
+        if constraints:
+            delta.alter.add_constraint(dict(sorted(constraints.items())))
+        return delta
+
+    def _stream(
+        self, contract: Contract, parts: Iterable[pl.DataFrame], mode: str, **options: Any
+    ) -> int:
+        """Write parts as they come, in one commit; an error in making a part surfaces as itself."""
+        rows = 0
+        failures: list[BaseException] = []
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            nonlocal rows
+            try:
+                for part in parts:
+                    rows += part.height
+                    yield from _delta_ready(contract.shape(part)).to_batches(max_chunksize=250_000)
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        reader = pa.RecordBatchReader.from_batches(_delta_ready(contract.empty()).schema, batches())
+        try:
+            self._write(contract, reader, mode, **options)
+        except LakeError:
+            if failures:
+                raise failures[0] from None
+            raise
+        return rows
+
+    def _write(
+        self, contract: Contract, data: pa.Table | pa.RecordBatchReader, mode: str, **options: Any
+    ) -> None:
+        try:
+            write_deltalake(
+                self.table_uri(contract.table),
+                data,
+                mode=mode,  # type: ignore[arg-type]
+                storage_options=self.storage_options or None,
+                **options,
+            )
+        except (DeltaError, OSError) as error:
+            message = str(error).split("\n")[0]
+            # A constraint's message prints the rejected rows; they may be personal data.
+            if "constraint" in message.lower() or "invariant" in message.lower():
+                message = "a row breaks a constraint of the contract"
+            raise LakeError(f"{contract.table}: not written, the last good version stays: {message[:400]}") from error
+
+    def publish(self, contract: Contract, frame: pl.DataFrame, metadata: dict[str, str]) -> Publication:
+        """Make `frame` the live content in one commit, unless it already is.
+
+        Parameters
+        ----------
+        frame
+            all rows of the table; shaped to the contract and sorted by its key here.
+        metadata
+            texts for the commit: `run_id`, `rules`, `inputs`.
+
+        Raises
+        ------
+        LakeError
+            if the lake cannot be written; the last good version stays live.
+        """
+        frame = contract.shape(frame).sort(contract.key)
+        content = content_of(frame)
+        live = self.metadata(contract.table)
+        is_changed = live.get("content") != content
+        if is_changed or live.get("inputs") != metadata.get("inputs"):
+            self._ensure(contract, metadata)
+            self._write(
+                contract,
+                _delta_ready(frame),
+                "overwrite",
+                schema_mode="overwrite",
+                commit_properties=self._properties({**metadata, "content": content, "rows": str(frame.height)}),
+            )
+        return Publication(contract.table, self.version(contract.table) or 0, frame.height, is_changed)
+
+    def publish_parts(
+        self, contract: Contract, parts: Iterable[pl.DataFrame], metadata: dict[str, str]
+    ) -> Publication:
+        """As `publish`, for a table too large to hold: its parts stream into one commit.
+
+        The content is known only when the last part is written, so the commit does not carry it
+        and counts as a change; the caller skips it by the fingerprint of the inputs.
+        """
+        self._ensure(contract, metadata)
+        rows = self._stream(
+            contract,
+            parts,
+            "overwrite",
+            schema_mode="overwrite",
+            commit_properties=self._properties(metadata),
+        )
+        return Publication(contract.table, self.version(contract.table) or 0, rows, True)
+
+    def append(
+        self,
+        contract: Contract,
+        parts: Iterable[pl.DataFrame],
+        metadata: dict[str, str],
+        once: str | None = None,
+    ) -> bool:
+        """Add rows in one commit; with `once`, a second call with the same text adds nothing.
+
+        `once` is kept as a Delta application transaction. Delta records it without enforcing it,
+        so it is looked up first. Returns whether rows were added.
+        """
+        delta = self._ensure(contract, metadata)
+        if once is not None and delta.transaction_version(once) is not None:
+            return False
+        transaction = Transaction(app_id=once, version=1) if once is not None else None
+        self._stream(
+            contract,
+            parts,
+            "append",
+            schema_mode="merge",
+            commit_properties=self._properties(metadata, transaction),
+        )
+        return True
+
+    def replace_rows(
+        self, contract: Contract, frame: pl.DataFrame, column: str, value: str, metadata: dict[str, str]
+    ) -> bool:
+        """Replace the rows whose `column` equals `value` by `frame`; nothing is written if they are equal."""
+        new = contract.shape(frame).sort(contract.key)
+        old = self.scan(contract).filter(pl.col(column) == value).collect().sort(contract.key)
+        if new.equals(old):
+            return False
+        self._ensure(contract, metadata)
+        quoted = value.replace("'", "''")
+        self._write(
+            contract,
+            _delta_ready(new),
+            "overwrite",
+            predicate=f"{column} = '{quoted}'",
+            commit_properties=self._properties(metadata),
+        )
+        return True
+
+    def tables(self) -> list[str]:
+        """Every table below the lake's path, by name; for an object store the caller knows the names."""
+        if "://" in self.uri:
+            return []
+        root = Path(self.uri)
+        return sorted(
+            f"{log.parent.parent.name}.{log.parent.name}" for log in root.glob("*/*/_delta_log") if log.is_dir()
+        )
