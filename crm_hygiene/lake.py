@@ -75,7 +75,7 @@ class Lake:
         if delta is None:
             return {}
         last = delta.history(1)[0]
-        return {k: v for k, v in last.items() if k in ("run_id", "rules", "inputs", "content", "rows")}
+        return {k: v for k, v in last.items() if k in ("run_id", "rules", "inputs", "content", "rows", "pins")}
 
     def state(self, table: str) -> str:
         """A text that changes exactly when the table's content does."""

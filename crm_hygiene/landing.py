@@ -82,7 +82,7 @@ def discover(config: Config, mappings: dict[str, Mapping]) -> Discovery:
         owners = [
             name
             for name, mapping in mappings.items()
-            if any(fnmatch(relative.lower(), glob.lower()) for glob in mapping.files)
+            if mapping.claims(relative)
         ]
         if len(owners) == 1:
             claimed[owners[0]].append(path)

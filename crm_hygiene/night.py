@@ -7,6 +7,7 @@ carries. What a step does belongs to the step; in which order, to `assets/`.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -50,6 +51,12 @@ class Night:
     mappings: dict[str, Mapping]
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    notes: list[str] = field(default_factory=list)
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Add lines a person should read after the night: rules left out, clusters held back."""
+        self.notes += lines
 
     @classmethod
     def open(cls, config: Config, run_id: str | None = None) -> Night:

@@ -6,7 +6,6 @@ belongs to `choose`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crm_hygiene.contract import contract_of, nearest
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.fingerprint import fingerprint
 
 DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
 
@@ -102,7 +102,7 @@ class Rules(_Rule):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the rules' content; the order of trust patterns counts, layout does not."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return fingerprint(self.model_dump_json())
 
 
 def survivorship_columns(table: str) -> list[str]:
@@ -130,7 +130,7 @@ def load_rules(path: Path | None = None, sources: Collection[str] | None = None)
         _check_words(path, own)
         if sources is not None:
             _check_sources(path, own, sources)
-        spec = _override(spec, own)
+        spec = _override(path, spec, own)
     where = path or DEFAULT_RULES
     try:
         rules = Rules(**spec)
@@ -211,10 +211,13 @@ def _check_sources(path: Path, spec: dict[str, Any], sources: Collection[str]) -
             )
 
 
-def _override(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _override(path: Path, default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     merged = {**default, **{k: v for k, v in own.items() if k not in (*_CONFORMED, "trust")}}
-    trust = own.get("trust", {})
-    merged["trust"] = {**trust, **{k: v for k, v in default["trust"].items() if k not in trust}}
+    trust = _mapping(path, "trust", own.get("trust", {}))
+    # A new pattern goes before the default ones; a restated one keeps its place, so that a `*` of the
+    # user's does not hide every other line.
+    new = {k: v for k, v in trust.items() if k not in default["trust"]}
+    merged["trust"] = {**new, **{k: trust.get(k, v) for k, v in default["trust"].items()}}
     for table in _CONFORMED:
         section, base = own.get(table, {}), default[table]
         fields, groups = section.get("fields", {}), section.get("groups", {})

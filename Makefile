@@ -1,0 +1,51 @@
+# Every target sets up what it needs; `make` alone lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)
+export GX_ANALYTICS_ENABLED := false
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; name yours with make PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/ready  ## build the virtual environment from the lock file
+
+landing/.sampled: | $(VENV)/ready
+	@test -d landing || $(BIN)/crm-hygiene sample --out .
+	@mkdir -p landing && touch $@
+
+run: $(VENV)/ready landing/.sampled  ## the whole night on sample exports (or on what is in landing/)
+	@$(BIN)/crm-hygiene run
+
+test: $(VENV)/ready  ## run the tests
+	$(BIN)/pytest
+
+check: $(VENV)/ready  ## format, lint, types, layering, definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/dg check defs
+
+ui: $(VENV)/ready  ## Dagster's UI on the code location, http://127.0.0.1:3000
+	$(BIN)/dg dev --port 3000
+
+bench: $(VENV)/ready  ## benchmarks, results as JSON and a table
+	$(BIN)/python -m bench
+
+lock:  ## compile requirements.lock anew (needs uv); it names no registry
+	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
+
+clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
+	rm -rf lake landing truth .dagster
+
+.PHONY: help setup run test check ui bench lock clean

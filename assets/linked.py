@@ -1,0 +1,93 @@
+"""Linked: which record belongs to which person and organisation, and why."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from assets.publication import Step, Tables, step_asset
+from crm_hygiene.asof import latest_landing
+from crm_hygiene.contract import contract_of
+from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
+from crm_hygiene.linkage.store import load_model, load_register, model_row, promoted_versions
+from crm_hygiene.night import Night
+
+KINDS: tuple[tuple[EntityKind, str], ...] = (
+    ("person", "conformed.people"),
+    ("organisation", "conformed.organisations"),
+)
+
+# Members are committed last: they name the version of the register that goes with them.
+_PER_KIND = ("pairs", "history", "entities", "members")
+
+
+def _settings(night: Night) -> LinkageSettings:
+    own = night.config.rules.linkage
+    base = LinkageSettings.read(night.config.resolve(own)) if own else LinkageSettings()
+    return base.model_copy(
+        update={
+            "threads": night.config.limits.threads,
+            "memory_limit": night.config.limits.memory,
+            "systems": night.systems,
+        }
+    )
+
+
+def _compute(night: Night) -> Tables:
+    decisions = night.lake.read(contract_of("stewardship.decisions"))
+    settings = _settings(night)
+    tables: Tables = {}
+    queues = []
+    models = [night.lake.read(contract_of("linked.models"))]
+    for kind, table in KINDS:
+        records = night.lake.read(contract_of(table)).filter(~pl.col("is_deleted"))
+        model: FrozenModel | None = load_model(night.lake, kind)
+        register, history = load_register(night.lake, kind)
+        linked = link(
+            kind,
+            records,
+            register,
+            decisions.filter(pl.col("entity_kind") == kind),
+            model,
+            latest_landing(records),
+            settings,
+        )
+        tables[f"linked.{kind}_pairs"] = linked.pairs
+        tables[f"linked.{kind}_history"] = pl.concat([history, linked.history]).unique("event_id")
+        tables[f"linked.{kind}_entities"] = linked.entities
+        tables[f"linked.{kind}_members"] = linked.members
+        queues.append(linked.review_queue)
+        if model is None:
+            models.append(model_row(linked.model, night.started_at))
+        night.say(linked.notes)
+    tables["linked.models"] = pl.concat(models)
+    tables["stewardship.review_queue"] = pl.concat(queues)
+    return tables
+
+
+def _promoted(night: Night, computed: Tables | None) -> str:
+    models = computed["linked.models"] if computed else night.lake.read(contract_of("linked.models"))
+    assert isinstance(models, pl.DataFrame)
+    return promoted_versions(models)
+
+
+def linked_assets() -> list[dg.AssetsDefinition]:
+    """Pairs, members, register and history of people and organisations; models; the review queue."""
+    tables = ["linked.models", "stewardship.review_queue"]
+    tables += [f"linked.{kind}_{name}" for kind, _ in KINDS for name in _PER_KIND]
+    return [
+        step_asset(
+            Step(
+                name="link",
+                tables=tuple(tables),
+                reads=("conformed.people", "conformed.organisations", "stewardship.decisions"),
+                compute=_compute,
+                extra=_promoted,
+                pins={
+                    f"linked.{kind}_members": (f"linked.{kind}_entities", f"linked.{kind}_history")
+                    for kind, _ in KINDS
+                },
+                kinds=("splink", "duckdb"),
+            )
+        )
+    ]

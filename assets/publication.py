@@ -1,0 +1,338 @@
+"""Write, audit, publish: how a step's tables become live.
+
+A step computes all its tables, each passes its gate, and only when every one has passed are they
+published, one Delta commit each. Rows that break a row-level check go to quality.quarantine; a
+critical check that fails stops the step, and Dagster runs nothing downstream of it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.presentation import check_metadata, lineage_metadata, schema_metadata, table_metadata
+from assets.resources import NightResource
+from crm_hygiene.contract import Check, Contract, contract_of
+from crm_hygiene.errors import GateStopped, HygieneError, LakeError
+from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.lake import Publication
+from crm_hygiene.night import Night
+from expectations.gate import GateResult, quarantine_rows, run_gate
+from expectations.suite import named_checks
+
+Parts = Iterable[pl.DataFrame]
+Tables = dict[str, pl.DataFrame | Parts]
+Compute = Callable[[Night], Tables]
+Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One computation of the night: what it reads, what it publishes, and the domain function between.
+
+    Attributes
+    ----------
+    tables
+        published tables, in the order in which they are committed.
+    reads
+        tables whose state decides whether the step has to run.
+    compute
+        all rows of every table of `tables`; a table too large to hold comes as its parts.
+    again
+        given the refused rows of the step's one table, their records' next best rows.
+    column_sources
+        tables from which columns of the same name come, for the column lineage.
+    landing_reads
+        landing tables read besides.
+    extra
+        a text on what the step keeps for itself, from the lake or from what it just computed.
+    pins
+        table -> tables whose versions its commit names, so that they are read together.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    reads: tuple[str, ...]
+    compute: Compute
+    again: Again | None = None
+    kinds: tuple[str, ...] = ("polars",)
+    column_sources: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    landing_reads: tuple[str, ...] = ()
+    extra: Callable[[Night, Tables | None], str] | None = None
+    pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def metadata(self, night: Night, table: str, inputs: str) -> dict[str, str]:
+        """Texts for the commit of `table`; `pins` names the versions of tables that belong to it."""
+        texts = night.metadata(inputs)
+        pinned = {other: night.lake.version(other) for other in self.pins.get(table, ())}
+        return {**texts, "pins": json.dumps(pinned)} if pinned else texts
+
+    def inputs(self, night: Night, computed: Tables | None = None) -> str:
+        """Fingerprint of what the step reads; `extra` adds what a step keeps for itself (its model)."""
+        found = night.inputs(*self.all_reads)
+        return found if self.extra is None else fingerprint([found, self.extra(night, computed)])
+
+    @property
+    def all_reads(self) -> tuple[str, ...]:
+        """Everything read, landing tables included."""
+        return (*self.landing_reads, *self.reads)
+
+
+def asset_key(table: str) -> dg.AssetKey:
+    """`golden.contacts` is the asset ["golden", "contacts"]."""
+    return dg.AssetKey(table.split("."))
+
+
+def check_id(name: str) -> str:
+    """A check's name in the letters Dagster allows."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+
+
+def _spec(step: Step, contract: Contract) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=asset_key(contract.table),
+        group_name=contract.layer,
+        description=f"{contract.meaning}\n\nGrain: {contract.grain}.",
+        owners=[f"team:{contract.owner}"],
+        kinds={"deltalake", *step.kinds},
+        tags={"layer": contract.layer, **({"pii": "true"} if contract.pii_columns else {})},
+        metadata={
+            **schema_metadata(contract),
+            **lineage_metadata(contract, step.column_sources.get(contract.table, ())),
+        },
+        deps=[asset_key(table) for table in step.all_reads],
+    )
+
+
+def _check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            name=check_id(name),
+            asset=asset_key(contract.table),
+            description=f"{check.because or 'See the contract.'} ({_consequence(check)})",
+            blocking=check.severity == "critical",
+        )
+        for name, check in named_checks(contract).items()
+    ]
+
+
+def _consequence(check: Check) -> str:
+    return {
+        "critical": "critical: the table is not published",
+        "warning": "warning: the row goes to quarantine",
+        "info": "info: noted",
+    }[check.severity]
+
+
+@dataclass
+class _Gated:
+    """One table after its gate."""
+
+    contract: Contract
+    frames: list[pl.DataFrame]
+    quarantined: list[pl.DataFrame]
+    results: pl.DataFrame
+    is_stopped: bool
+
+
+def _summed(results: list[pl.DataFrame]) -> pl.DataFrame:
+    """Gate results of several parts of one table as one row per check."""
+    if len(results) == 1:
+        return results[0]
+    return (
+        pl.concat(results)
+        .group_by("run_id", "table_name", "check_name", "column_name", "severity", maintain_order=True)
+        .agg(
+            pl.col("is_passed").all(),
+            pl.col("row_count").sum(),
+            pl.col("failed_count").sum(),
+            pl.col("examples").explode(empty_as_null=False, keep_nulls=False).head(10),
+            pl.col("observed").last(),
+            pl.col("checked_at").last(),
+        )
+    )
+
+
+def _gate(night: Night, contract: Contract, frame: pl.DataFrame, again: Again | None) -> _Gated:
+    """Gate a table; records whose newest row is refused fall back to their last good row."""
+    frame = contract.shape(frame).sort(contract.key, nulls_last=True)
+    result = run_gate(contract, frame, night.run_id, night.started_at)
+    frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
+    while again is not None and quarantined[-1].height and not stopped:
+        refused = pl.concat(quarantined).select("source", "file", "row_number", "record_id")
+        next_best = again(night, refused)
+        if next_best.height == 0:
+            break
+        fallback = run_gate(contract, contract.shape(next_best), night.run_id, night.started_at)
+        frames.append(fallback.clean)
+        quarantined.append(fallback.quarantined)
+        stopped = stopped or fallback.is_stopped
+    return _Gated(contract, frames, quarantined, result.results, stopped)
+
+
+def _record(night: Night, gated: _Gated) -> None:
+    """Keep what the gate found: its results once per run, its quarantine as the table's present one."""
+    results = contract_of("quality.gate_results")
+    night.lake.append(
+        results, [gated.results], night.metadata(), once=f"gate/{night.run_id}/{gated.contract.table}"
+    )
+    rows = quarantine_rows(gated.contract, pl.concat(gated.quarantined))
+    night.lake.replace_rows(
+        contract_of("quality.quarantine"), rows, "table_name", gated.contract.table, night.metadata()
+    )
+
+
+def _publish_parts(
+    night: Night, contract: Contract, parts: Parts, inputs: str
+) -> tuple[Publication, pl.DataFrame]:
+    """Gate and publish a table part by part; a part that is stopped aborts the one commit."""
+    results: list[pl.DataFrame] = []
+
+    def gated() -> Iterator[pl.DataFrame]:
+        for part in parts:
+            result: GateResult = run_gate(contract, contract.shape(part), night.run_id, night.started_at)
+            results.append(result.results)
+            if result.is_stopped or result.quarantined.height:
+                # Derived rows have no file to go back to: a refused one is a mistake of ours.
+                _record(night, _Gated(contract, [], [result.quarantined], _summed(results), True))
+                raise GateStopped(f"{contract.table}: {_failures(result.results)}")
+            yield result.clean
+
+    publication = night.lake.publish_parts(contract, gated(), night.metadata(inputs))
+    summed = _summed(results) if results else contract_of("quality.gate_results").empty()
+    _record(
+        night,
+        _Gated(
+            contract,
+            [],
+            [contract.empty().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))],
+            summed,
+            False,
+        ),
+    )
+    return publication, summed
+
+
+def _failures(results: pl.DataFrame) -> str:
+    failed = results.filter(~pl.col("is_passed"))
+    return "; ".join(
+        f"{name}: {observed}" for name, observed in failed.select("check_name", "observed").iter_rows()
+    )
+
+
+def _last_results(night: Night, table: str) -> pl.DataFrame:
+    """What the table's last gate found."""
+    mine = (
+        night.lake.scan(contract_of("quality.gate_results")).filter(pl.col("table_name") == table).collect()
+    )
+    return mine.filter(pl.col("checked_at") == mine["checked_at"].max()) if mine.height else mine
+
+
+def _check_results(contract: Contract, results: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
+    found = {row["check_name"]: row for row in results.iter_rows(named=True)}
+    for name, check in named_checks(contract).items():
+        row = found.get(name)
+        yield dg.AssetCheckResult(
+            asset_key=asset_key(contract.table),
+            check_name=check_id(name),
+            passed=True if row is None else bool(row["is_passed"]),
+            severity=dg.AssetCheckSeverity.ERROR
+            if check.severity == "critical"
+            else dg.AssetCheckSeverity.WARN,
+            metadata=check_metadata(row),
+        )
+
+
+def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    for table in step.tables:
+        contract = contract_of(table)
+        yield dg.MaterializeResult(
+            asset_key=asset_key(table),
+            metadata={"unchanged": True, **table_metadata(night.lake, contract, None)},
+        )
+        yield from _check_results(contract, _last_results(night, table))
+
+
+def run_step(
+    night: Night, step: Step, log: Callable[[str], None], warn: Callable[[str], None]
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    """Compute, gate and publish the tables of a step, unless its inputs are those of the live tables.
+
+    Raises
+    ------
+    dagster.Failure
+        if a critical check stopped a table (not retried) or an input is wrong.
+    """
+    inputs = step.inputs(night)
+    if all(night.lake.is_current(table, inputs) for table in step.tables):
+        log(f"{', '.join(step.tables)}: inputs unchanged since the last night, nothing to do")
+        yield from _unchanged(night, step)
+        return
+    noted = len(night.notes)
+    computed = step.compute(night)
+    for note in night.notes[noted:]:
+        warn(note)
+    inputs = step.inputs(night, computed)
+    missing = set(step.tables) ^ set(computed)
+    assert not missing, f"{step.name} computes other tables than it declares: {missing}"
+    streamed = [t for t in step.tables if not isinstance(computed[t], pl.DataFrame)]
+    gates: dict[str, _Gated] = {}
+    for table in step.tables:
+        frame = computed[table]
+        if isinstance(frame, pl.DataFrame):
+            gates[table] = _gate(night, contract_of(table), frame, step.again)
+            _record(night, gates[table])
+    stopped = [gated for gated in gates.values() if gated.is_stopped]
+    if stopped:
+        for gated in stopped:
+            # Only the evaluations: yielding a result for the asset would claim it was published.
+            yield from _check_results(gated.contract, gated.results)
+        raise dg.Failure(
+            "not published, the last good version stays: "
+            + " | ".join(f"{g.contract.table}: {_failures(g.results)}" for g in stopped),
+            allow_retries=False,
+        )
+    # Streamed tables first: their gate runs while they are written and may still stop the step.
+    for table in [*streamed, *(t for t in step.tables if t not in streamed)]:
+        contract = contract_of(table)
+        frame = computed[table]
+        if isinstance(frame, pl.DataFrame):
+            results = gates[table].results
+            publication = night.lake.publish(
+                contract, pl.concat(gates[table].frames), step.metadata(night, table, inputs)
+            )
+        else:
+            publication, results = _publish_parts(night, contract, frame, inputs)
+        log(
+            f"{table}: {publication.row_count:,} rows, "
+            + (f"version {publication.version}" if publication.is_changed else "content unchanged")
+        )
+        yield dg.MaterializeResult(
+            asset_key=asset_key(table), metadata=table_metadata(night.lake, contract, publication)
+        )
+        yield from _check_results(contract, results)
+
+
+def step_asset(step: Step) -> dg.AssetsDefinition:
+    """A step as a Dagster multi-asset with its gates as asset checks."""
+    contracts = [contract_of(table) for table in step.tables]
+
+    @dg.multi_asset(
+        name=step.name,
+        specs=[_spec(step, contract) for contract in contracts],
+        check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
+    )
+    def run(context: dg.AssetExecutionContext, night: NightResource) -> Any:
+        try:
+            yield from run_step(night.of(context), step, context.log.info, context.log.warning)
+        except LakeError:
+            raise  # a full disk or a lost connection may pass: Dagster tries again
+        except HygieneError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return run

@@ -1,0 +1,58 @@
+"""Write-back: what golden would change in the systems it came from; a plan, nothing is sent."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from assets.publication import Step, Tables, step_asset
+from crm_hygiene.asof import latest_landing
+from crm_hygiene.contract import contract_of
+from crm_hygiene.night import Night
+from crm_hygiene.writeback import plan_changes
+from crm_hygiene.writeback.policy import policies_of
+
+READS = (
+    "conformed.people",
+    "conformed.organisations",
+    "linked.person_members",
+    "linked.organisation_members",
+    "golden.contacts",
+    "golden.accounts",
+    "conformed.consents",
+    "golden.provenance",
+)
+
+
+def _compute(night: Night) -> Tables:
+    people, organisations, person_members, organisation_members, contacts, accounts, consents = (
+        night.lake.read(contract_of(table)) for table in READS[:-1]
+    )
+    policies = policies_of(night.mappings, night.config.targets)
+    # Of seventeen million cells only those of writable fields can give a reason.
+    provenance = (
+        night.lake.scan(contract_of("golden.provenance"))
+        .filter(pl.col("column_name").is_in(sorted({c for p in policies for c in p.columns})))
+        .collect()
+    )
+    return {
+        "writeback.changes": plan_changes(
+            people,
+            organisations,
+            person_members,
+            organisation_members,
+            contacts,
+            accounts,
+            policies,
+            latest_landing(people, organisations).date(),
+            provenance,
+            consents,
+        )
+    }
+
+
+def writeback_assets() -> list[dg.AssetsDefinition]:
+    """The plan of changes per source record and field."""
+    return [
+        step_asset(Step(name="plan_writeback", tables=("writeback.changes",), reads=READS, compute=_compute))
+    ]

@@ -1,0 +1,23 @@
+"""The time a table is computed for: the latest landing among what it is made of, never the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+# Without a single landed row nothing is of any age; the epoch keeps the night a pure function.
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def latest_landing(*frames: pl.DataFrame) -> datetime:
+    """Latest `landed_at` of the frames, in UTC; the epoch if they have no row."""
+    found = [frame["landed_at"].max() for frame in frames if frame.height]
+    times = [t for t in found if isinstance(t, datetime)]
+    return max(times, default=NEVER)
+
+
+def latest_seen(contacts: pl.DataFrame) -> datetime:
+    """Latest `last_seen_at` of golden contacts, which never lies after the landing; else the epoch."""
+    latest = contacts["last_seen_at"].max() if contacts.height else None
+    return latest if isinstance(latest, datetime) else NEVER

@@ -1,0 +1,37 @@
+"""Money as whole ten-thousandths of the currency's major unit.
+
+The contracts' Decimal(18,4) fits into 64-bit integers in this unit, so every sum and comparison of
+matching is exact; floats never hold money. What does not belong here: what an amount means.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+
+UNITS = 10_000
+
+
+def to_units(column: str) -> pl.Expr:
+    """A Decimal column as Int64 ten-thousandths under the same name."""
+    return pl.col(column).cast(pl.Decimal(18, 4)).to_physical().cast(pl.Int64).alias(column)
+
+
+def from_units(column: str) -> pl.Expr:
+    """An Int64 column of ten-thousandths as Decimal(18,4) under the same name."""
+    exact = pl.col(column).cast(pl.Decimal(38, 0)) * pl.lit(Decimal("0.0001"))
+    return exact.cast(pl.Decimal(18, 4)).alias(column)
+
+
+def units(amount: Decimal) -> int:
+    """A Decimal as ten-thousandths; digits beyond the fourth place are cut."""
+    return int(amount * UNITS)
+
+
+def text(amount: int, currency: str) -> str:
+    """`1234.50 EUR` for 12345000: at least two decimals, more where they are not zero."""
+    sign = "-" if amount < 0 else ""
+    whole, part = divmod(abs(amount), UNITS)
+    digits = f"{part:04d}"
+    return f"{sign}{whole}.{digits[:2]}{digits[2:].rstrip('0')} {currency}"

@@ -1,0 +1,98 @@
+"""Rules of cash matching as data: what may be read as a reference, a fee, a rounding difference.
+
+What does not belong here: how a rule is carried out (`hypotheses`, `stages`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crm_hygiene.cash.money import units
+from crm_hygiene.errors import ConfigurationError
+
+RULES_FILE = Path(__file__).parent / "rules.yaml"
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReferenceRules(_Rules):
+    """What counts as a reference in the text of a payment; lengths in characters."""
+
+    min_length: int = Field(ge=3)
+    max_length: int = Field(ge=5)
+    max_pieces: int = Field(ge=1)
+    max_shared: int = Field(ge=1)
+    max_edits: int = Field(ge=0)
+    max_combination: int = Field(ge=2, le=14)
+
+
+class FeeRules(_Rules):
+    """Bank charges; amounts in the major unit of the currency, the share of the invoice's open amount."""
+
+    max_share: Decimal = Field(ge=0, le=Decimal("0.5"))
+    default_ceiling: Decimal = Field(ge=0)
+    ceilings: dict[str, Decimal]
+
+
+class Window(_Rules):
+    """Days a payment may lie before an invoice's issue date and after its due date."""
+
+    before_issue: int = Field(ge=0)
+    after_due: int = Field(ge=0)
+
+
+class Windows(_Rules):
+    """One window where a reference speaks, a tighter one where only payer and amount do."""
+
+    reference: Window
+    payer: Window
+
+
+class CashRules(_Rules):
+    """Everything reconciliation may be told without code."""
+
+    references: ReferenceRules
+    fees: FeeRules
+    tolerances: dict[str, Decimal]
+    windows: Windows
+    max_parties: int = Field(ge=1)
+    duplicate_days: int = Field(ge=0)
+    max_suggestions: int = Field(ge=1)
+    void_statuses: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the rules, in hexadecimal; equal rules have equal fingerprints."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def tolerance(self, currency: str) -> int:
+        """Largest rounding difference of a currency, in ten-thousandths."""
+        return units(self.tolerances.get(currency, Decimal(0)))
+
+    def is_fee(self, gap: int, total: int, currency: str) -> bool:
+        """Whether `gap` (ten-thousandths) short of `total` may be a bank charge or a rounding difference."""
+        if gap <= self.tolerance(currency):
+            return gap < total
+        ceiling = units(self.fees.ceilings.get(currency, self.fees.default_ceiling))
+        return gap <= ceiling and Decimal(gap) <= self.fees.max_share * total
+
+
+def load_cash_rules(path: Path = RULES_FILE) -> CashRules:
+    """Read a rules file.
+
+    Raises
+    ------
+    ConfigurationError
+        if the file is not YAML, lacks a rule or has one that does not exist.
+    """
+    try:
+        return CashRules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError, OSError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error

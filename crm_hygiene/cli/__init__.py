@@ -1,0 +1,5 @@
+"""The command line: one module per command, one place for exit codes."""
+
+from crm_hygiene.cli.main import main
+
+__all__ = ["main"]

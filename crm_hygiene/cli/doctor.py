@@ -1,0 +1,90 @@
+"""`crm-hygiene doctor`: is everything in place for a night?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Literal
+
+from crm_hygiene.config import Config, load_config
+from crm_hygiene.contract import load_contracts
+from crm_hygiene.errors import HygieneError
+from crm_hygiene.landing import discover
+from crm_hygiene.lake import Lake
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.night import mappings_of
+
+_LIBRARIES = ("dagster", "duckdb", "polars", "great-expectations", "splink", "deltalake")
+_LOW_DISK = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: fine, odd or wrong."""
+
+    state: Literal["ok", "warning", "error"]
+    subject: str
+    text: str
+
+
+def examine(config_path: Path | None) -> list[Finding]:
+    """Look at configuration, contracts, sources, libraries, landing folder and lake; change nothing."""
+    findings: list[Finding] = []
+    try:
+        config = load_config(config_path)
+        findings.append(Finding("ok", "configuration", str(config_path or "hygiene.yaml or its defaults")))
+        findings.append(Finding("ok", "contracts", f"{len(load_contracts())} tables"))
+        mappings = mappings_of(config)
+        findings.append(Finding("ok", "sources", ", ".join(mappings)))
+    except HygieneError as error:
+        return [*findings, Finding("error", "configuration", str(error))]
+    findings += [_library(name) for name in _LIBRARIES]
+    runners = [e.name for e in entry_points(group="crm_hygiene.orchestrators")]
+    findings.append(
+        Finding("ok", "orchestrator", ", ".join(runners))
+        if runners
+        else Finding("error", "orchestrator", "none installed; `pip install -e .`")
+    )
+    return [*findings, *_landing(config, mappings), *_lake(config)]
+
+
+def _library(name: str) -> Finding:
+    try:
+        return Finding("ok", name, version(name))
+    except PackageNotFoundError:
+        return Finding("error", name, "not installed; `make run` sets everything up")
+
+
+def _landing(config: Config, mappings: dict[str, Mapping]) -> list[Finding]:
+    folder = config.landing_folder
+    if not folder.is_dir():
+        return [Finding("warning", "landing folder", f"{folder} does not exist yet")]
+    found = discover(config, mappings)
+    count = sum(len(paths) for paths in found.claimed.values())
+    findings = [Finding("ok", "landing folder", f"{count} files with a source in {folder}")]
+    findings += [
+        Finding("warning", "landing folder", f"{p.relative_to(folder)}: no source claims it") for p in found.unclaimed
+    ]
+    findings += [
+        Finding("error", "landing folder", f"{p.relative_to(folder)}: claimed by {' and '.join(names)}")
+        for p, names in found.contested.items()
+    ]
+    return findings
+
+
+def _lake(config: Config) -> list[Finding]:
+    if "://" in config.lake.uri:
+        return [Finding("ok", "lake", f"{config.lake.uri} (not opened)")]
+    root = Path(config.lake_uri)
+    place = next(p for p in (root, *root.parents) if p.exists())
+    findings = []
+    if not os.access(place, os.W_OK):
+        findings.append(Finding("error", "lake", f"{place} cannot be written"))
+    free = shutil.disk_usage(place).free
+    state: Literal["ok", "warning"] = "warning" if free < _LOW_DISK else "ok"
+    findings.append(Finding(state, "disk", f"{free / 1024**3:.1f} GiB free"))
+    tables = Lake(config.lake_uri).tables()
+    return [*findings, Finding("ok", "lake", f"{len(tables)} tables in {root}")]

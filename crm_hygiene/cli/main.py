@@ -1,0 +1,151 @@
+"""`crm-hygiene`: the front door. Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+
+from crm_hygiene.catalog import query as query_catalog
+from crm_hygiene.cli.doctor import examine
+from crm_hygiene.cli.progress import Progress
+from crm_hygiene.cli.status import show_status, status_of
+from crm_hygiene.cli.tables import show_frame
+from crm_hygiene.config import load_config
+from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.night import Night
+from crm_hygiene.summary import show_summary, summarise
+
+app = typer.Typer(
+    name="crm-hygiene",
+    help="The nightly cure for dirty revenue data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal | Path):
+        return str(value)
+    raise TypeError(f"{type(value)} has no JSON form")
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
+
+
+def _orchestrator() -> Callable[..., Any]:
+    """The function that runs a night; the domain finds it by entry point and never imports it."""
+    found = list(entry_points(group="crm_hygiene.orchestrators"))
+    if not found:
+        raise ConfigurationError("no orchestrator is installed; `pip install -e .` in the project installs Dagster's")
+    loaded: Callable[..., Any] = found[0].load()
+    return loaded
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("landing"),
+    people: Annotated[int, typer.Option("--people", min=1, help="True persons behind the records.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Write seeded exports in true vendor layouts, with truth files beside them."""
+    from crm_hygiene.sample import generate
+
+    counts = generate(out, people, seed)
+    rows = counts.rows
+    if as_json:
+        _print_json(rows)
+        return
+    typer.echo(f"{sum(rows.values()):,} rows in {len(rows)} files below {out}, seed {seed}; truth in {out / 'truth'}")
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, for cron.")] = False,
+) -> None:
+    """Run the night and tell what changed and why."""
+    settings = load_config(config)
+    Night.open(settings)  # a wrong mapping stops here, before anything is written
+    console = Console(stderr=True)
+    with Progress(console, is_quiet=quiet or as_json) as progress:
+        outcome = _orchestrator()(config, progress.step)
+    night = Night.open(settings, outcome.run_id)
+    summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)
+    if as_json:
+        _print_json(summary.as_json())
+    else:
+        show_summary(summary, Console())
+    raise typer.Exit(0 if outcome.is_success else 1)
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Last runs, gates that failed, freshness, queues."""
+    found = status_of(Night.open(load_config(config)))
+    if as_json:
+        _print_json(found)
+    else:
+        show_status(found, Console())
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="SQL on the catalog, e.g. \"select * from golden.contacts\".")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to print.")] = 40,
+) -> None:
+    """Run SQL on the catalog, read-only."""
+    frame = query_catalog(load_config(config).catalog_path, sql)
+    if as_json:
+        _print_json(frame.to_dicts())
+    else:
+        show_frame(frame, Console(), limit)
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check configuration, sources, dependencies, landing folder and lake."""
+    findings = examine(config)
+    if as_json:
+        _print_json([f.__dict__ for f in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": "ok  ", "warning": "note", "error": "FAIL"}[finding.state]
+            typer.echo(f"{mark}  {finding.subject}: {finding.text}")
+    raise typer.Exit(2 if any(f.state == "error" for f in findings) else 0)
+
+
+def main() -> None:
+    """Entry point: errors a user can act on are one message and an exit code, never a traceback."""
+    pl.Config.set_tbl_hide_dataframe_shape(True)
+    try:
+        app(standalone_mode=True)
+    except ConfigurationError as error:
+        typer.echo(f"crm-hygiene: {error}", err=True)
+        sys.exit(2)
+    except HygieneError as error:
+        typer.echo(f"crm-hygiene: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("crm-hygiene: interrupted; published tables are as they were, the next run goes on", err=True)
+        sys.exit(130)

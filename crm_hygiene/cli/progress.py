@@ -1,0 +1,49 @@
+"""Progress of a night on the terminal: a line per step, to standard error."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+
+STEP_NAMES = {
+    "link": "linking people and organisations",
+    "golden": "choosing golden values",
+    "reconcile": "reconciling the bank with invoices",
+    "signal": "scoring leads and relationships",
+    "plan_writeback": "planning write-back",
+    "catalog__duckdb": "replacing the catalog",
+    "quality__metrics": "measuring quality",
+}
+
+
+class Progress:
+    """Prints when a step starts and what it did, with the seconds since the start."""
+
+    def __init__(self, console: Console, is_quiet: bool) -> None:
+        self.console = console
+        self.is_quiet = is_quiet
+        self.started = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if not self.is_quiet:
+            self.console.print("[dim]starting the night …[/dim]")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def step(self, step: str, text: str) -> None:
+        """`text` is empty when the step starts."""
+        if self.is_quiet:
+            return
+        seconds = f"[dim]{time.monotonic() - self.started:6.1f} s[/dim]"
+        if text:
+            self.console.print(f"{seconds}    [dim]{escape(text)}[/dim]", highlight=False)
+        elif step in STEP_NAMES or step.startswith("conform_"):
+            name = STEP_NAMES.get(step, step.replace("conform_", "conforming "))
+            self.console.print(f"{seconds}  {escape(name)}", highlight=False)

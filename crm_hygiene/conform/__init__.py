@@ -1,0 +1,9 @@
+"""Conforming: landed text becomes typed, standardised rows of one canonical model.
+
+A conformed table is a pure function of landing and the rules: for each record the latest landed
+row that passes the table's row-level checks.
+"""
+
+from crm_hygiene.conform.build import Refusals, conform_table, feeding
+
+__all__ = ["Refusals", "conform_table", "feeding"]

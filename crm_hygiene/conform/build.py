@@ -1,0 +1,124 @@
+"""Build a conformed table from the landing tables of the sources that feed it."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crm_hygiene.conform.standard import standardise_table
+from crm_hygiene.contract import Contract, contract_of
+from crm_hygiene.landing import landing_column, landing_contract
+from crm_hygiene.mapping import Mapping, TableMapping
+from crm_hygiene.night import Night
+from crm_hygiene.salesforce_ids import expand_ids
+from crm_hygiene.standardise import standardise_timestamps
+
+# Where a row came from is no part of what it says.
+_NOT_CONTENT = ("file", "row_number", "landed_at", "observed_at", "problems", "content_hash")
+
+# When the source itself says that a row is of a time, the first of these that is filled.
+_OBSERVED = ("modified_at", "occurred_at", "stated_at", "booked_date", "created_at", "issue_date", "order_date")
+
+Refusals = pl.DataFrame
+"""Landed rows that a gate refused: columns `source`, `file`, `row_number`, `record_id`."""
+
+
+def feeding(night: Night, table: str) -> list[Mapping]:
+    """The mappings that feed a conformed table, by its bare name, in the order of their sources."""
+    return [mapping for mapping in night.mappings.values() if table in mapping.tables]
+
+
+def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
+    """The landed rows of one block as raw text columns of the conformed table."""
+    contract = landing_contract(mapping)
+    rows = night.lake.scan(contract)
+    if mapping.delivery == "snapshot":
+        rows = rows.filter(pl.col("_landed_at") == pl.col("_landed_at").max())
+    vendor = {landing_column(name): name for name in mapping.vendor_columns}
+    nulls = ["", *mapping.nulls]
+    rows = rows.rename(vendor).with_columns(
+        pl.when(pl.col(name).str.strip_chars().is_in(nulls)).then(None).otherwise(pl.col(name)).alias(name)
+        for name in block.vendor_columns
+    )
+    columns = {name: expression.to_polars() for name, expression in block.columns.items()}
+    if mapping.system == "salesforce":
+        columns = {
+            name: expand_ids(e) if name.endswith(("record_id", "owner_id")) else e for name, e in columns.items()
+        }
+    known = set(contract_of(f"conformed.{block.table}").column_names)
+    return rows.filter(block.predicate()).select(
+        *(e.alias(name) for name, e in columns.items()),
+        pl.lit(mapping.source).alias("source"),
+        *([pl.lit(mapping.object).alias("object")] if "object" in known and "object" not in columns else []),
+        pl.col("_file").alias("file"),
+        pl.col("_row_number").alias("row_number"),
+        pl.col("_landed_at").alias("landed_at"),
+    )
+
+
+def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    """The newest row of each record: by the source's own change time, then by landing, file and row.
+
+    Rows without a record id cannot be told apart and all stay, for the gate to refuse.
+    """
+    if "modified_at" in frame.columns:
+        distinct = frame.select(raw=pl.col("modified_at")).unique(maintain_order=True)
+        times = standardise_timestamps(distinct, day_first=mapping.day_first).select(
+            modified_at="raw", _modified="timestamp"
+        )
+        frame = frame.join(times, on="modified_at", how="left", nulls_equal=True, maintain_order="left")
+    else:
+        frame = frame.with_columns(_modified=pl.lit(None, dtype=pl.Datetime("us", "UTC")))
+    order = ["_modified", "landed_at", "file", "row_number"]
+    named = frame.filter(pl.col("record_id").is_not_null())
+    newest = named.sort(order, nulls_last=False).unique("record_id", keep="last", maintain_order=True)
+    return pl.concat([newest, frame.filter(pl.col("record_id").is_null())]).drop("_modified")
+
+
+def _conform_source(
+    night: Night, contract: Contract, mapping: Mapping, refused: Refusals | None
+) -> pl.DataFrame:
+    blocks = [_raw(night, mapping, block) for block in mapping.tables[contract.table.split(".")[1]]]
+    raw = pl.concat(blocks, how="diagonal").collect()
+    if refused is not None:
+        # Only the records whose newest row was refused are looked at again, without those rows.
+        mine = refused.filter(pl.col("source") == mapping.source)
+        raw = raw.filter(pl.col("record_id").is_in(mine["record_id"].implode())).join(
+            mine, on=["file", "row_number"], how="anti"
+        )
+    if raw.height == 0:
+        return contract.empty()
+    frame = standardise_table(_latest(raw, mapping), contract, mapping)
+    stated = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in _OBSERVED if c in frame.columns]
+    frame = frame.with_columns(
+        # A change time after the landing is a wrong clock; it must not win by being in the future.
+        observed_at=pl.min_horizontal(pl.coalesce(*stated, pl.col("landed_at")), pl.col("landed_at"))
+    )
+    if "is_deleted" in contract.column_names:
+        deleted = pl.col("is_deleted").fill_null(False) if "is_deleted" in frame.columns else pl.lit(False)
+        frame = frame.with_columns(is_deleted=deleted)
+    # Columns that only helped to standardise (a country, to read a phone) are not the table's.
+    frame = contract.shape(frame.select(c for c in contract.column_names if c in frame.columns))
+    content = frame.select(c for c in frame.columns if c not in _NOT_CONTENT)
+    return frame.with_columns(
+        content_hash=content.hash_rows(seed=0).cast(pl.String)
+    )
+
+
+def conform_table(night: Night, table: str, refused: Refusals | None = None) -> pl.DataFrame:
+    """All rows of a conformed table, one per (source, record_id).
+
+    Parameters
+    ----------
+    table
+        bare name: `people`, `organisations`, ...
+    refused
+        landed rows that a gate refused; given, only the records they belong to are conformed, from
+        the newest of their other rows.
+
+    Returns
+    -------
+    a frame of the contract `conformed.<table>`.
+    """
+    contract = contract_of(f"conformed.{table}")
+    parts = [_conform_source(night, contract, mapping, refused) for mapping in feeding(night, table)]
+    return pl.concat([contract.empty(), *parts])

@@ -1,0 +1,209 @@
+"""Comparable columns: what linkage looks at, precomputed once per record.
+
+Folding here serves comparing only and is never shown; standardising for display is
+`crm_hygiene.standardise`'s work. Records are numbered in the order of (source, record_id), so no
+result depends on the order in which rows arrive.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crm_hygiene.linkage.nicknames import nickname_roots
+from crm_hygiene.linkage.settings import EntityKind
+
+# Texts people type where a value is demanded. Longer ones are found by their fan-out.
+PLACEHOLDERS = (
+    "na", "none", "null", "nil", "unknown", "unbekannt", "inconnu", "test", "tbd", "tba", "notprovided",
+    "notavailable", "notapplicable", "anonymous", "noname", "nolastname", "nofirstname", "xx", "xxx", "xxxx",
+    "asdf", "dummy", "undefined",
+)  # fmt: skip
+
+PERSON_INPUTS = (
+    "given_name", "family_name", "full_name", "email", "email_normalised", "email_kind", "email_domain", "phone",
+    "mobile_phone", "birth_date", "organisation_name", "organisation_name_normalised", "website_domain", "tax_id",
+    "street", "city", "postal_code", "country_code", "occupation", "job_title", "external_id",
+    "converted_person_record_id",
+)  # fmt: skip
+ORGANISATION_INPUTS = (
+    "organisation_name", "organisation_name_normalised", "website_domain", "email", "email_domain", "phone", "street",
+    "city", "postal_code", "country_code", "tax_id", "iban", "external_id",
+)  # fmt: skip
+
+
+def fold(column: pl.Expr, gap: str = "") -> pl.Expr:
+    """Lower case without accents and punctuation; words joined by `gap`; placeholders become null."""
+    text = (
+        column.str.normalize("NFKD")
+        .str.replace_all(r"\p{M}+", "")
+        .str.to_lowercase()
+        .str.replace_all("ß", "ss", literal=True)
+        .str.replace_all(r"['’`]", "")
+        .str.replace_all(r"[^\p{L}\p{N}]+", gap)
+    )
+    text = text.str.strip_chars(" ") if gap else text
+    bare = text.str.replace_all(" ", "", literal=True) if gap else text
+    return pl.when((bare != "") & ~bare.is_in(PLACEHOLDERS)).then(text)
+
+
+def _code(column: pl.Expr) -> pl.Expr:
+    """A code for comparing: upper case letters and digits only, null when empty."""
+    code = column.str.to_uppercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
+    return pl.when(code != "").then(code)
+
+
+def _sorted_words(column: pl.Expr) -> pl.Expr:
+    return column.str.split(" ").list.sort().list.join(" ")
+
+
+def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
+    """Records in the order of (source, record_id) with `unique_id` 0.. and every input column, null where absent."""
+    missing = [pl.lit(None, dtype=pl.String).alias(c) for c in inputs if c not in records.columns]
+    if "merged_record_ids" not in records.columns:
+        missing.append(pl.lit(None, dtype=pl.List(pl.String)).alias("merged_record_ids"))
+    return (
+        records.with_columns(missing)
+        .select(
+            pl.col("source").cast(pl.String),
+            pl.col("record_id").cast(pl.String),
+            *(pl.col(c).cast(pl.String) for c in inputs),
+            pl.col("merged_record_ids").cast(pl.List(pl.String)),
+        )
+        .unique(["source", "record_id"], keep="any")
+        .sort("source", "record_id")
+        .with_row_index("unique_id")
+        .with_columns(pl.col("unique_id").cast(pl.Int64))
+    )
+
+
+def _people(rows: pl.DataFrame) -> pl.DataFrame:
+    whole = fold(pl.col("full_name"), " ").str.split(" ")
+    use_whole = pl.col("given_name").is_null() & pl.col("family_name").is_null()
+    first = fold(pl.col("given_name"))
+    last = fold(pl.col("family_name"))
+    several = whole.list.len() > 1
+    mailbox = pl.when(pl.col("email_kind").is_null() | (pl.col("email_kind") != "role")).then(
+        pl.coalesce("email_normalised", "email").str.to_lowercase()
+    )
+    mobile, landline = _code(pl.col("mobile_phone")), _code(pl.col("phone"))
+    company_domain = pl.when(pl.col("email_kind").is_in(["person", "role"])).then(pl.col("email_domain"))
+    frame = rows.with_columns(
+        given=pl.when(use_whole & several).then(whole.list.first()).otherwise(first),
+        family=pl.when(use_whole & several)
+        .then(whole.list.last())
+        .when(use_whole)
+        .then(whole.list.first())
+        .otherwise(last),
+        mailbox=mailbox,
+        phone_1=pl.coalesce(mobile, landline),
+        phone_2=pl.when(mobile != landline).then(landline),
+        birth=_code(pl.col("birth_date")),
+        organisation=fold(pl.coalesce("organisation_name_normalised", "organisation_name")),
+        domain=pl.coalesce("website_domain", company_domain).str.to_lowercase(),
+        tax=_code(pl.col("tax_id")),
+        road=fold(pl.col("street")),
+        town=fold(pl.col("city")),
+        postal=_code(pl.col("postal_code")),
+        work=fold(pl.coalesce("occupation", "job_title")),
+    )
+    user = pl.col("mailbox").str.split("@").list.first()
+    return frame.select(
+        "unique_id",
+        "source",
+        "record_id",
+        "given",
+        "family",
+        "email_kind",
+        pl.col("mailbox").alias("email"),
+        pl.when(user.str.len_chars() >= 3).then(user).alias("email_user"),
+        "phone_1",
+        "phone_2",
+        pl.col("birth").alias("birth_date"),
+        "organisation",
+        "domain",
+        pl.col("tax").alias("tax_id"),
+        pl.col("road").alias("street"),
+        pl.col("town").alias("city"),
+        "postal",
+        pl.col("work").alias("occupation"),
+        pl.col("country_code").alias("country"),
+    )
+
+
+def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
+    name = fold(pl.coalesce("organisation_name_normalised", "organisation_name"), " ")
+    return rows.select(
+        "unique_id",
+        "source",
+        "record_id",
+        name.alias("words"),
+        name.str.replace_all(" ", "", literal=True).alias("name"),
+        pl.coalesce("website_domain", "email_domain").str.to_lowercase().alias("domain"),
+        pl.col("email").str.to_lowercase(),
+        _code(pl.col("phone")).alias("phone_1"),
+        fold(pl.col("street"), " ").str.extract(r"(\d+)").alias("house_number"),
+        fold(pl.col("street")).alias("street"),
+        fold(pl.col("city")).alias("city"),
+        _code(pl.col("postal_code")).alias("postal"),
+        pl.col("country_code").alias("country"),
+        _code(pl.col("tax_id")).alias("tax_id"),
+        _code(pl.col("iban")).alias("iban"),
+    )
+
+
+def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
+    """One row per record with the columns that keys, blocking and comparisons use.
+
+    Parameters
+    ----------
+    records
+        conformed.people or conformed.organisations without deleted records; absent columns are null.
+
+    Returns
+    -------
+    polars.DataFrame
+        sorted by (source, record_id); `unique_id` (0..n-1), `source`, `record_id` and folded texts.
+        For people `name_sort` and for organisations `name` tell whether two records bear one name.
+    """
+    if kind == "person":
+        frame = _people(numbered(records, PERSON_INPUTS))
+        start = [pl.col("given").str.slice(0, 1), pl.col("family").str.slice(0, 1)]
+        return frame.with_columns(
+            name_sort=pl.concat_list("given", "family").list.drop_nulls().list.sort().list.join(" "),
+            initials=pl.concat_list(start).list.drop_nulls().list.sort().list.join(""),
+        ).with_columns(pl.col("name_sort", "initials").replace("", None))
+    frame = _organisations(numbered(records, ORGANISATION_INPUTS))
+    return frame.with_columns(
+        name_sort=pl.col("name"), initials=pl.col("name").str.slice(0, 3), name_key=_sorted_words(pl.col("words"))
+    )
+
+
+def with_block_columns(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the shortened and derived columns that only blocking and nickname levels need."""
+    if kind == "person":
+        both = pl.col("given").is_not_null() & pl.col("family").is_not_null()
+        return (
+            frame.join(nickname_roots(), on="given", how="left", maintain_order="left")
+            .with_columns(
+                given_roots=pl.when(pl.col("given").is_not_null()).then(
+                    pl.coalesce("given_roots", pl.concat_list("given"))
+                ),
+                name_key=pl.when(both).then(pl.col("name_sort")),
+                given_start=pl.col("given").str.slice(0, 3),
+                family_start=pl.col("family").str.slice(0, 4),
+                postal_area=pl.col("postal").str.slice(0, 3),
+            )
+        )
+    words = (
+        frame.select("unique_id", word=pl.col("words").str.split(" "))
+        .explode("word")
+        .filter(pl.col("word").str.len_chars() >= 4)
+        .with_columns(pl.len().over("word").alias("n"))
+        .sort("unique_id", "n", "word")
+        .unique("unique_id", keep="first", maintain_order=True)
+        .select("unique_id", rare_word="word")
+    )
+    return frame.join(words, on="unique_id", how="left", maintain_order="left").with_columns(
+        name_start=pl.col("name").str.slice(0, 5),
+        street_start=pl.col("street").str.slice(0, 6),
+    )

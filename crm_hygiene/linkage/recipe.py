@@ -1,0 +1,84 @@
+"""The recipe: Splink settings made from the rules, the columns really filled and learned numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
+
+Numbers = dict[str, dict[str, tuple[float, float]]]
+
+
+def comparisons_in_use(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -> list[Comparison]:
+    """Comparisons of which at least one column is filled in the share of records the settings ask for."""
+    if frame.height == 0:
+        return []
+    rules = settings.rules_of(kind)
+    columns = sorted({c for comparison in rules.comparisons for c in comparison.columns})
+    filled = frame.select(pl.col(c).is_not_null().mean() for c in columns).row(0, named=True)
+    return [
+        comparison
+        for comparison in rules.comparisons
+        if any((filled[c] or 0.0) >= max(settings.least_fill, 1e-9) for c in comparison.columns)
+    ]
+
+
+def frequency_columns(comparisons: Sequence[Comparison]) -> list[str]:
+    """Columns whose term frequencies adjust a level, sorted."""
+    return sorted({level.frequency_of for c in comparisons for level in c.levels if level.frequency_of})
+
+
+def default_numbers(comparisons: Sequence[Comparison]) -> Numbers:
+    """The documented m and u of each level."""
+    return {c.name: {level.name: (level.m, level.u) for level in c.scored} for c in comparisons}
+
+
+def _level(comparison: Comparison, index: int, numbers: Numbers) -> dict[str, Any]:
+    level = comparison.levels[index]
+    entry: dict[str, Any] = {"sql_condition": level.when, "label_for_charts": level.name}
+    if level.is_null:
+        return {**entry, "is_null_level": True}
+    entry["m_probability"], entry["u_probability"] = numbers[comparison.name][level.name]
+    if level.frequency_of is not None:
+        entry["tf_adjustment_column"] = level.frequency_of
+        entry["tf_adjustment_weight"] = 1.0
+        entry["tf_minimum_u_value"] = 1e-6
+    return entry
+
+
+def splink_settings(
+    comparisons: Sequence[Comparison], numbers: Numbers, prior: float, blocks: Sequence[str]
+) -> Any:
+    """Settings for Splink.
+
+    Parameters
+    ----------
+    numbers
+        m and u by comparison and level.
+    prior
+        probability that two random records are one entity.
+    blocks
+        columns holding blocking keys; equal keys make a candidate pair.
+    """
+    from splink import SettingsCreator, block_on
+
+    return SettingsCreator(
+        link_type="dedupe_only",
+        comparisons=[
+            {
+                "output_column_name": c.name,
+                "comparison_levels": [_level(c, i, numbers) for i in range(len(c.levels))],
+            }
+            for c in comparisons
+        ],
+        blocking_rules_to_generate_predictions=[block_on(b) for b in blocks],
+        probability_two_random_records_match=prior,
+        retain_matching_columns=True,
+        retain_intermediate_calculation_columns=True,
+        em_convergence=0.0005,
+        max_iterations=25,
+        linker_uid="linkage",
+    )

@@ -1,0 +1,219 @@
+"""The sample night: exports of every source in the vendors' layouts, with the truth about them.
+
+What does not belong here: how any one export comes to be; this module only knows the order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.sample.bank_exports import allocations, record_ids, write_ledger, write_statements
+from crm_hygiene.sample.draws import stream
+from crm_hygiene.sample.events import write_events
+from crm_hygiene.sample.identifiers import guids, salesforce_ids
+from crm_hygiene.sample.invoices import bill, write_invoices
+from crm_hygiene.sample.observation import assign_records
+from crm_hygiene.sample.opportunity_exports import write_hubspot_deals, write_salesforce_opportunities
+from crm_hygiene.sample.organisation_exports import (
+    ACCOUNT_SOURCES,
+    Accounts,
+    assign_accounts,
+    write_dynamics_accounts,
+    write_hubspot_companies,
+    write_salesforce_accounts,
+)
+from crm_hygiene.sample.payments import pay
+from crm_hygiene.sample.people_exports import (
+    write_dynamics_contacts,
+    write_dynamics_leads,
+    write_form_submissions,
+    write_hubspot_contacts,
+    write_salesforce_contacts,
+    write_salesforce_leads,
+)
+from crm_hygiene.sample.truth import clusters, write_allocations, write_clusters
+from crm_hygiene.sample.world import World, build_world
+
+_FOLDERS = ("salesforce", "hubspot", "dynamics", "marketing", "forms", "erp", "bank")
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """Rows written, by path below the output folder in a stable order."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Rows of all files, truth included."""
+        return sum(self.rows.values())
+
+
+@dataclass(frozen=True)
+class _Users:
+    """Users of each CRM; the first fifth has left."""
+
+    salesforce: pl.Series
+    hubspot: pl.Series
+    dynamics: pl.Series
+
+
+def _users(world: World) -> _Users:
+    rng = stream(world.seed, "users")
+    n = min(max(5, len(world.people) // 500), 250)
+    vocabulary = world.vocabulary
+    english = np.full(n, vocabulary.languages.index("en"), dtype=np.int64)
+    names = vocabulary.male.pick(rng, english) + " " + vocabulary.family.pick(rng, english)
+    left = max(1, n // 5)
+    names = names.scatter(list(range(left)), names.head(left) + " (Deactivated User)")
+    return _Users(salesforce_ids(rng, "005", n)[1], names, guids(rng, n))
+
+
+def _write_organisations(
+    world: World, landing: Path, users: _Users, accounts: dict[str, Accounts]
+) -> dict[str, int]:
+    salesforce, hubspot, dynamics = (accounts[s] for s in ACCOUNT_SOURCES)
+    deals = len(world.people) // 10
+    return {
+        "landing/salesforce/Account.csv": write_salesforce_accounts(
+            world, salesforce, users.salesforce, landing / "salesforce/Account.csv"
+        ),
+        "landing/hubspot/companies.csv": write_hubspot_companies(
+            world, hubspot, users.hubspot, landing / "hubspot/companies.csv"
+        ),
+        "landing/dynamics/accounts.csv": write_dynamics_accounts(
+            world, dynamics, users.dynamics, landing / "dynamics/accounts.csv"
+        ),
+        "landing/salesforce/Opportunity.json": write_salesforce_opportunities(
+            world, salesforce, users.salesforce, deals, landing / "salesforce/Opportunity.json"
+        ),
+        "landing/hubspot/deals.json": write_hubspot_deals(
+            world, hubspot, deals, landing / "hubspot/deals.json"
+        ),
+    }
+
+
+def _write_people(
+    world: World,
+    landing: Path,
+    users: _Users,
+    records: dict[str, pl.DataFrame],
+    accounts: dict[str, Accounts],
+) -> tuple[dict[str, int], list[pl.DataFrame]]:
+    ids: dict[str, pl.Series] = {}
+    ids["salesforce_contacts"], contacts = write_salesforce_contacts(
+        world,
+        records["salesforce_contacts"],
+        accounts["salesforce"],
+        users.salesforce,
+        landing / "salesforce/Contact.csv",
+    )
+    ids["salesforce_leads"] = write_salesforce_leads(
+        world, records["salesforce_leads"], contacts, users.salesforce, landing / "salesforce/Lead.csv"
+    )
+    ids["hubspot_contacts"] = write_hubspot_contacts(
+        world,
+        records["hubspot_contacts"],
+        accounts["hubspot"],
+        users.hubspot,
+        landing / "hubspot/contacts.csv",
+    )
+    ids["dynamics_contacts"] = write_dynamics_contacts(
+        world,
+        records["dynamics_contacts"],
+        accounts["dynamics"],
+        users.dynamics,
+        landing / "dynamics/contacts.csv",
+    )
+    ids["dynamics_leads"] = write_dynamics_leads(
+        world, records["dynamics_leads"], users.dynamics, landing / "dynamics/leads.csv"
+    )
+    ids["form_submissions"] = write_form_submissions(
+        world, records["form_submissions"], landing / "forms/submissions.jsonl"
+    )
+    files = {
+        "salesforce_contacts": "landing/salesforce/Contact.csv",
+        "salesforce_leads": "landing/salesforce/Lead.csv",
+        "hubspot_contacts": "landing/hubspot/contacts.csv",
+        "dynamics_contacts": "landing/dynamics/contacts.csv",
+        "dynamics_leads": "landing/dynamics/leads.csv",
+        "form_submissions": "landing/forms/submissions.jsonl",
+    }
+    truth = [clusters(s, i, records[s]["person"].to_numpy(), "P") for s, i in ids.items()]
+    return {files[source]: len(values) for source, values in ids.items()}, truth
+
+
+def _write_cash(world: World, landing: Path, truth: Path) -> tuple[dict[str, int], pl.DataFrame]:
+    billing = bill(world, max(1, len(world.people) // 2))
+    payments = pay(world, billing)
+    ids = record_ids(payments)
+    erp = landing / "erp"
+    invoices, orders = write_invoices(world, billing, erp / "invoices.csv", erp / "purchase_orders.csv")
+    customers = billing.customers
+    return {
+        "landing/erp/invoices.csv": invoices,
+        "landing/erp/purchase_orders.csv": orders,
+        "landing/bank/ledger.csv": write_ledger(world, payments, ids, landing / "bank/ledger.csv"),
+        "landing/bank/statement.xml": write_statements(payments, ids, landing / "bank/statement.xml"),
+        "truth/payments.csv": write_allocations(allocations(billing, payments, ids), truth / "payments.csv"),
+    }, clusters("erp_invoices", customers["customer_id"], customers["organisation"].to_numpy(), "O")
+
+
+def generate(out: Path, people: int = 2000, seed: int = 7, events_per_person: float = 2) -> SampleCounts:
+    """Write `out/landing/**` and `out/truth/*.csv`: the exports of one night and the truth about them.
+
+    The same arguments give the same bytes, on any number of threads.
+
+    Parameters
+    ----------
+    out
+        folder to write to; files of an earlier sample there are replaced
+    people
+        true persons; about 1.6 records each, a quarter as many organisations, half as many invoices
+    seed
+        not negative
+    events_per_person
+        marketing events per person, on average
+
+    Raises
+    ------
+    ConfigurationError
+        if `people` is below 1, or `seed` or `events_per_person` is negative
+    """
+    if people < 1 or seed < 0 or events_per_person < 0:
+        raise ConfigurationError(
+            "a sample needs 1 person or more, and a seed and events per person of 0 or more"
+        )
+    landing, truth = out / "landing", out / "truth"
+    for folder in (truth, *(landing / name for name in _FOLDERS)):
+        folder.mkdir(parents=True, exist_ok=True)
+    world = build_world(people, seed)
+    users = _users(world)
+    records = assign_records(world)
+    accounts = {
+        system: assign_accounts(world, system, records[f"{system}_contacts"]["employer"].to_numpy())
+        for system in ACCOUNT_SOURCES
+    }
+    rows = _write_organisations(world, landing, users, accounts)
+    written, person_truth = _write_people(world, landing, users, records, accounts)
+    rows |= written
+    rows["truth/people.csv"] = write_clusters(person_truth, truth / "people.csv")
+    newer, older = write_events(
+        world, events_per_person, landing / "marketing/events.jsonl", landing / "marketing/events.csv"
+    )
+    rows |= {"landing/marketing/events.jsonl": newer, "landing/marketing/events.csv": older}
+    written, customer_truth = _write_cash(world, landing, truth)
+    rows |= written
+    organisation_truth = [
+        clusters(source, accounts[system].exported, accounts[system].organisation, "O")
+        for system, source in ACCOUNT_SOURCES.items()
+    ]
+    rows["truth/organisations.csv"] = write_clusters(
+        [*organisation_truth, customer_truth], truth / "organisations.csv"
+    )
+    return SampleCounts(dict(sorted(rows.items())))

@@ -1,0 +1,263 @@
+"""The summary of a night: what came in, what was refused and why, who is who, what is paid, what is next.
+
+Everything here is read from the lake, so the same summary can be made again later.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+
+from crm_hygiene.cli.tables import table
+from crm_hygiene.contract import contract_of, load_contracts
+from crm_hygiene.landing import discover
+from crm_hygiene.night import Night
+from crm_hygiene.runs import published_by
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of one night, as plain data."""
+
+    is_success: bool
+    seconds: float
+    failures: dict[str, str]
+    notes: list[str]
+    published: dict[str, int]
+    landed: list[dict[str, Any]]
+    refused_files: list[dict[str, Any]]
+    unclaimed_files: list[str]
+    quarantine: list[dict[str, Any]]
+    people_records: int
+    people: int
+    organisation_records: int
+    organisations: int
+    questions: int
+    invoices: list[dict[str, Any]]
+    payments: list[dict[str, Any]]
+    exceptions: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
+    suppressed: int
+    catalog: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return asdict(self)
+
+
+def _cause(reason: str) -> str:
+    """A reason without its value, so that equal causes count together."""
+    return re.sub(r"\s*(\(.*\)|'.*')", "", reason.split(": ")[0]).strip()
+
+
+def _count(night: Night, name: str) -> int:
+    return int(night.lake.scan(contract_of(name)).select(pl.len()).collect().item())
+
+
+def _live(night: Night, name: str) -> int:
+    rows = night.lake.scan(contract_of(name)).filter(pl.col("status") == "live")
+    return int(rows.select(pl.len()).collect().item())
+
+
+def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: list[str]) -> Summary:
+    """Read the figures of the night from the lake."""
+    lake = night.lake
+    files = lake.read(contract_of("landing.files"))
+    tonight = files.filter(pl.col("run_id") == night.run_id)
+    landed = (
+        tonight.filter(pl.col("status") == "landed")
+        .group_by("source")
+        .agg(pl.len().alias("files"), pl.col("row_count").sum(), pl.col("refused_count").sum())
+        .sort("source")
+    )
+    quarantine = (
+        lake.scan(contract_of("quality.quarantine"))
+        .select("table_name", "source", pl.col("reasons"))
+        .explode("reasons", empty_as_null=True, keep_nulls=True)
+        .collect()
+        .with_columns(
+            reason=pl.col("reasons").map_elements(_cause, return_dtype=pl.String, skip_nulls=True)
+        )
+        .group_by("table_name", "source", "reason")
+        .agg(pl.len().alias("rows"))
+        .sort(["rows", "table_name", "source", "reason"], descending=[True, False, False, False])
+    )
+    found = discover(night.config, night.mappings)
+    folder = night.config.landing_folder
+    invoices = (
+        lake.scan(contract_of("reconciled.invoices"))
+        .group_by("status", "currency")
+        .agg(pl.len().alias("invoices"), pl.col("amount").sum(), pl.col("open_amount").sum())
+        .collect()
+        .sort("status", "currency")
+    )
+    payments = (
+        lake.scan(contract_of("reconciled.payments"))
+        .group_by("status")
+        .agg(pl.len().alias("payments"))
+        .collect()
+        .sort("status")
+    )
+    exceptions = (
+        lake.scan(contract_of("reconciled.exceptions"))
+        .group_by("exception_type")
+        .agg(pl.len().alias("rows"))
+        .collect()
+        .sort(["rows", "exception_type"], descending=[True, False])
+    )
+    changes = (
+        lake.scan(contract_of("writeback.changes"))
+        .group_by("target", "object", "change_kind")
+        .agg(pl.len().alias("changes"), pl.col("record_id").n_unique().alias("records"))
+        .collect()
+        .sort("target", "object", "change_kind")
+    )
+    suppressed = lake.scan(contract_of("golden.contacts")).select(pl.col("is_suppressed").sum()).collect().item()
+    tables = [*load_contracts(), *(f"landing.{name}" for name in night.mappings)]
+    refused = files.filter(pl.col("status") == "refused").sort("landed_at").unique(
+        "file", keep="last", maintain_order=True
+    )
+    # A file that was refused once and landed since is no longer a worry.
+    mended = files.filter(pl.col("status") == "landed").select("file", "file_hash")
+    present = [p.relative_to(folder).as_posix() for paths in found.claimed.values() for p in paths]
+    refused = refused.join(mended, on=["file", "file_hash"], how="anti").filter(pl.col("file").is_in(present))
+    return Summary(
+        is_success=is_success,
+        seconds=(datetime.now(UTC) - night.started_at).total_seconds(),
+        failures=failures,
+        notes=sorted(set(notes)),
+        published=published_by(lake, night.run_id, tables),
+        landed=landed.to_dicts(),
+        refused_files=refused.select("file", "reason").to_dicts(),
+        unclaimed_files=[p.relative_to(folder).as_posix() for p in found.unclaimed],
+        quarantine=quarantine.to_dicts(),
+        people_records=_count(night, "linked.person_members"),
+        people=_live(night, "linked.person_entities"),
+        organisation_records=_count(night, "linked.organisation_members"),
+        organisations=_live(night, "linked.organisation_entities"),
+        questions=_count(night, "stewardship.review_queue"),
+        invoices=invoices.to_dicts(),
+        payments=payments.to_dicts(),
+        exceptions=exceptions.to_dicts(),
+        changes=changes.to_dicts(),
+        suppressed=int(suppressed or 0),
+        catalog=str(night.config.catalog_path),
+    )
+
+
+def show_summary(summary: Summary, console: Console) -> None:
+    """Print the summary for a person."""
+    console.print()
+    if not summary.is_success:
+        console.print("[bold red]The night stopped.[/bold red] Published tables are as they were before the failing step.")
+        for step, reason in summary.failures.items():
+            console.print(f"  [red]{escape(step)}[/red]: {escape(reason)}")
+    elif summary.published:
+        console.print(f"[bold green]The night is done[/bold green], {len(summary.published)} tables published.")
+    else:
+        console.print("[bold green]Nothing new.[/bold green] Every table is as the last night left it.")
+    _show_arrivals(summary, console)
+    _show_identity(summary, console)
+    _show_cash(summary, console)
+    if summary.changes:
+        console.print(
+            table(
+                "Changes planned, nothing sent",
+                [("target", "left"), ("object", "left"), ("kind", "left"), ("records", "right"), ("fields", "right")],
+                ((c["target"], c["object"], c["change_kind"], c["records"], c["changes"]) for c in summary.changes),
+            )
+        )
+    if summary.notes:
+        console.print("[bold]Worth knowing[/bold]")
+        for note in summary.notes[:12]:
+            console.print(f"  · {escape(note)}", highlight=False)
+        if len(summary.notes) > 12:
+            console.print(f"  · and {len(summary.notes) - 12} more in Dagster's log")
+    _show_next(summary, console)
+
+
+def _show_arrivals(summary: Summary, console: Console) -> None:
+    if summary.landed:
+        console.print(
+            table(
+                "What came in",
+                [("source", "left"), ("files", "right"), ("rows", "right"), ("unreadable rows", "right")],
+                ((s["source"], s["files"], s["row_count"], s["refused_count"] or "") for s in summary.landed),
+            )
+        )
+    for file in summary.refused_files:
+        console.print(f"  [red]refused[/red] {escape(file['file'])}: {escape(file['reason'])}", highlight=False)
+    for name in summary.unclaimed_files[:10]:
+        console.print(f"  [yellow]no source claims[/yellow] {escape(name)}", highlight=False)
+    if len(summary.unclaimed_files) > 10:
+        console.print(f"  … and {len(summary.unclaimed_files) - 10} more files without a source")
+    if summary.quarantine:
+        console.print(
+            table(
+                "In quarantine, and why",
+                [("rows", "right"), ("table", "left"), ("source", "left"), ("reason", "left")],
+                ((q["rows"], q["table_name"], q["source"], q["reason"]) for q in summary.quarantine[:12]),
+            )
+        )
+        if len(summary.quarantine) > 12:
+            console.print(f"  … and {len(summary.quarantine) - 12} more kinds of reason")
+
+
+def _show_identity(summary: Summary, console: Console) -> None:
+    console.print(
+        table(
+            "Who is who",
+            [("", "left"), ("records", "right"), ("became", "right"), ("", "left")],
+            (
+                ("people", summary.people_records, summary.people, f"{summary.suppressed:,} must not be contacted"),
+                ("organisations", summary.organisation_records, summary.organisations, ""),
+            ),
+        )
+    )
+
+
+def _show_cash(summary: Summary, console: Console) -> None:
+    if summary.invoices:
+        console.print(
+            table(
+                "Invoices against the bank",
+                [("state", "left"), ("currency", "left"), ("invoices", "right"), ("amount", "right"), ("open", "right")],
+                (
+                    (i["status"].replace("_", " "), i["currency"], i["invoices"], f"{i['amount']:,.2f}", f"{i['open_amount']:,.2f}")
+                    for i in summary.invoices
+                ),
+            )
+        )
+    if summary.payments:
+        parts = ", ".join(f"{p['payments']:,} {p['status'].replace('_', ' ')}" for p in summary.payments)
+        console.print(f"  payments: {parts}", highlight=False)
+    if summary.exceptions:
+        parts = ", ".join(f"{e['rows']:,} {e['exception_type']}" for e in summary.exceptions)
+        console.print(f"  for finance to decide: {parts}", highlight=False)
+
+
+def _show_next(summary: Summary, console: Console) -> None:
+    console.print("\n[bold]Where to look next[/bold]")
+    lines = [
+        ("golden customers", "crm-hygiene query \"select * from golden.contacts limit 20\""),
+        ("where a cell came from", "crm-hygiene query \"select * from golden.provenance limit 20\""),
+    ]
+    if summary.quarantine:
+        lines.append(("refused rows", "crm-hygiene query \"select * from quality.quarantine\""))
+    if summary.questions:
+        lines.append(
+            (f"{summary.questions:,} questions for a steward", "crm-hygiene query \"select * from stewardship.review_queue order by priority desc\"")
+        )
+    if summary.exceptions:
+        lines.append(("cash exceptions", "crm-hygiene query \"select * from reconciled.exceptions\""))
+    lines += [("runs, checks and lineage", "make ui"), ("analysts open", summary.catalog)]
+    width = max(len(what) for what, _ in lines)
+    for what, how in lines:
+        console.print(f"  {what:<{width}}  [cyan]{escape(how)}[/cyan]", highlight=False, soft_wrap=True)
+    console.print()

@@ -1,0 +1,6 @@
+"""Write-back: the difference between golden and the systems it came from, as a plan to read."""
+
+from crm_hygiene.writeback.plan import plan_changes
+from crm_hygiene.writeback.policy import WritebackPolicy
+
+__all__ = ["WritebackPolicy", "plan_changes"]

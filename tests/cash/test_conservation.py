@@ -1,0 +1,131 @@
+"""Invariants of cash: conservation, row order, nights, precision."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crm_hygiene.cash import Reconciliation
+
+from .books import Row, generate, invoice_table, match, payment_table
+
+SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+_SMALL = st.sampled_from(["10.00", "10.00", "20.00", "30.00", "29.00", "0.05", "60.00"])
+_NUMBERS = [f"INV-2024-00{k}" for k in range(6)]
+
+
+@st.composite
+def crowded_books(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Few invoices, few amounts and many payments that cite several: as much conflict as possible."""
+    invoices: list[Row] = [
+        {
+            "record_id": f"I{k}",
+            "invoice_number": _NUMBERS[draw(st.integers(0, 5))],
+            "amount": draw(st.one_of(_SMALL, st.just("-10.00"))),
+            "customer_record_id": f"C{k % 2}",
+            "iban": f"DE0{k % 2}",
+            "organisation_name_normalised": f"customer {k % 2}",
+        }
+        for k in range(draw(st.integers(1, 6)))
+    ]
+    payments: list[Row] = [
+        {
+            "record_id": f"P{k}",
+            "amount": draw(st.one_of(_SMALL, st.just("-10.00"))),
+            "remittance_text": " ".join(draw(st.lists(st.sampled_from(_NUMBERS), max_size=3))),
+            "payer_iban": draw(st.sampled_from([None, "DE00", "DE01"])),
+            "organisation_name_normalised": draw(st.sampled_from([None, "customer 0"])),
+            "booked_date": date(2024, 5, 1) + timedelta(days=draw(st.integers(0, 5))),
+            "is_reversal": draw(st.sampled_from([False, False, False, True])),
+        }
+        for k in range(draw(st.integers(1, 8)))
+    ]
+    return invoice_table(invoices), payment_table(payments)
+
+
+def assert_conserved(result: Reconciliation, invoices: pl.DataFrame, payments: pl.DataFrame) -> None:
+    assert result.allocations["allocation_id"].is_unique().all()
+    for key, table, kinds in (
+        ("payment_record_id", payments, ["payment"]),
+        ("invoice_record_id", invoices, ["payment", "fee"]),
+    ):
+        used = result.allocations.filter(pl.col("allocation_kind").is_in(kinds)).group_by(key)
+        sums = used.agg(pl.col("allocated_amount").sum()).join(table, left_on=key, right_on="record_id")
+        assert (sums["allocated_amount"] <= sums["amount"]).all()
+    assert (result.allocations["allocated_amount"] > 0).all()
+    currencies = result.allocations.join(
+        invoices, left_on="invoice_record_id", right_on="record_id", suffix="_invoice"
+    )
+    assert (currencies["currency"] == currencies["currency_invoice"]).all()
+    paid = result.payments
+    assert (paid["applied_amount"] + paid["unapplied_amount"] == paid["amount"]).all()
+    claims = result.invoices
+    settled = claims["paid_amount"] + claims["fee_amount"] + claims["open_amount"]
+    assert (settled == claims["amount"]).all()
+    unapplied = paid.filter(pl.col("unapplied_amount") > 0).select("record_id")
+    named = result.exceptions.select(pl.col("payment_record_id").alias("record_id"))
+    assert unapplied.join(named, on="record_id", how="anti").is_empty()
+    assert named["record_id"].is_unique().all()
+
+
+@SLOW
+@given(crowded_books())
+def test_nothing_is_used_twice_and_nothing_is_left_in_silence(
+    books: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    invoices, payments = books
+    assert_conserved(match(invoices, payments), invoices, payments)
+
+
+@SLOW
+@given(crowded_books(), st.integers(0, 2**32))
+def test_row_order_changes_nothing(books: tuple[pl.DataFrame, pl.DataFrame], seed: int) -> None:
+    invoices, payments = books
+    result = match(invoices, payments)
+    shuffled = match(
+        invoices.sample(fraction=1, shuffle=True, seed=seed),
+        payments.sample(fraction=1, shuffle=True, seed=seed),
+    )
+    for name in ("allocations", "invoices", "payments", "exceptions"):
+        assert getattr(result, name).equals(getattr(shuffled, name))
+
+
+@SLOW
+@given(crowded_books())
+def test_the_same_night_again_adds_nothing(books: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    invoices, payments = books
+    first = match(invoices, payments)
+    again = match(invoices, payments, first.allocations)
+    for name in ("allocations", "invoices", "payments"):
+        assert getattr(first, name).equals(getattr(again, name))
+    assert first.exceptions["payment_record_id"].sort().equals(again.exceptions["payment_record_id"].sort())
+
+
+@SLOW
+@given(crowded_books(), st.data())
+def test_conservation_holds_across_nights(
+    books: tuple[pl.DataFrame, pl.DataFrame], data: st.DataObject
+) -> None:
+    invoices, payments = books
+    first = match(invoices, payments.head(data.draw(st.integers(0, payments.height))))
+    second = match(invoices, payments, first.allocations)
+    assert_conserved(second, invoices, payments)
+    kept = second.allocations.join(first.allocations, on="allocation_id", how="semi")
+    assert kept.equals(first.allocations)
+
+
+def test_precision_and_recall_on_generated_books() -> None:
+    books = generate(seed=7, size=300)
+    result = match(books.invoices, books.payments)
+    assert_conserved(result, books.invoices, books.payments)
+    columns = ["payment_record_id", "invoice_record_id", "allocated_amount"]
+    money = result.allocations.filter(pl.col("allocation_kind") == "payment")
+    made = {(p, i, a) for p, i, a in money.select(columns).iter_rows()}
+    true = {(p, i, Decimal(a)) for p, settles in books.truth.items() for i, a in settles.items()}
+    assert made - true == set()
+    assert len(made & true) >= 0.97 * len(true)

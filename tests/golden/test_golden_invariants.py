@@ -1,0 +1,135 @@
+"""What holds of every golden layer, whatever the sources say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from crm_hygiene.contract import contract_of
+from crm_hygiene.golden import Golden
+from crm_hygiene.survivorship.rules import survivorship_columns
+
+from . import records as r
+from .night import build, nights
+
+TABLES = ["contacts", "accounts", "leads", "relationships", "activities"]
+quick = settings(max_examples=20, deadline=None)
+
+
+def cells(golden: Golden, table: str) -> pl.DataFrame:
+    """Filled survivorship cells as (entity_id, column_name, value)."""
+    frame: pl.DataFrame = getattr(golden, table)
+    columns = survivorship_columns(table)
+    return (
+        frame.select("entity_id", *(pl.col(c).cast(pl.String) for c in columns))
+        .unpivot(columns, index="entity_id", variable_name="column_name")
+        .drop_nulls("value")
+    )
+
+
+@given(nights(), st.integers(0, 1000))
+@quick
+def test_the_order_of_rows_changes_nothing(night: dict[str, Any], seed: int) -> None:
+    straight, shuffled = build(**night), build(**night, seed=seed)
+    for table in TABLES:
+        assert_frame_equal(getattr(straight, table), getattr(shuffled, table))
+    assert_frame_equal(straight.provenance.collect(), shuffled.provenance.collect())
+
+
+@given(nights())
+@quick
+def test_tables_have_the_shape_and_key_of_their_contract(night: dict[str, Any]) -> None:
+    golden = build(**night)
+    frames = {t: getattr(golden, t) for t in TABLES} | {"provenance": golden.provenance.collect()}
+    for table, frame in frames.items():
+        contract = contract_of(f"golden.{table}")
+        assert frame.schema == contract.schema
+        assert frame.select(contract.key).is_duplicated().sum() == 0
+        assert_frame_equal(frame, frame.sort(contract.key))
+        for column in (*contract.key, *contract.required):
+            assert frame[column].null_count() == 0, (table, column)
+    for column in ("quality_score", "completeness_score", "validity_score", "consistency_score"):
+        assert golden.contacts[column].is_between(0, 1).all()
+
+
+@given(nights())
+@quick
+def test_every_cell_has_one_provenance_row_that_says_its_value(night: dict[str, Any]) -> None:
+    golden = build(**night)
+    traced = golden.provenance.collect()
+    for table in ("contacts", "accounts"):
+        rows = traced.filter(
+            (pl.col("table_name") == f"golden.{table}") & ~pl.col("column_name").str.ends_with("_consent")
+        ).select("entity_id", "column_name", "value")
+        assert_frame_equal(cells(golden, table), rows, check_row_order=False)
+
+
+@given(nights())
+@quick
+def test_every_value_occurs_in_the_record_that_provenance_names(night: dict[str, Any]) -> None:
+    golden = build(**night)
+    people = r.people(night["people"]).join(r.members(night["people"]), on=["source", "record_id"])
+    traced = golden.provenance.collect().filter(pl.col("table_name") == "golden.contacts")
+    for row in traced.iter_rows(named=True):
+        if row["column_name"].endswith("_consent") or row["column_name"] == "account_entity_id":
+            continue
+        record = people.filter(pl.col("source") == row["source"], pl.col("record_id") == row["record_id"])
+        assert record["entity_id"].to_list() == [row["entity_id"]]
+        assert record[row["column_name"]].cast(pl.String).to_list() == [row["value"]]
+        assert record["row_number"].to_list() == [row["row_number"]]
+        assert not record["is_deleted"][0]
+        assert row["runner_up"] != row["value"]
+
+
+@given(nights(), nights(), st.booleans())
+@quick
+def test_no_record_and_no_merge_turns_an_opt_out_off(
+    night: dict[str, Any], more: dict[str, Any], merge: bool
+) -> None:
+    before = build(**night).contacts
+    grown = {name: [*rows] for name, rows in night.items()}
+    for name in ("people", "organisations"):
+        grown[name] += [{**row, "record_id": f"more-{row['record_id']}"} for row in more[name]]
+    for name in ("consents", "interactions"):
+        grown[name] += [{**row, "record_id": f"{row['record_id']}-more"} for row in more[name]]
+    if merge:
+        grown["people"] = [
+            {**row, "entity": "P0" if row["entity"] in ("P1", "P2") else row["entity"]}
+            for row in grown["people"]
+        ]
+    after = {row["entity_id"]: row for row in build(**grown).contacts.iter_rows(named=True)}
+    for row in before.iter_rows(named=True):
+        now = after["P0" if merge and row["entity_id"] in ("P1", "P2") else row["entity_id"]]
+        for column in ("email_consent", "phone_consent"):
+            assert row[column] != "opt_out" or now[column] == "opt_out"
+        assert now["is_suppressed"] or not row["is_suppressed"]
+
+
+@given(nights())
+@quick
+def test_a_person_has_at_most_one_current_relationship_and_none_ends_before_it_begins(
+    night: dict[str, Any],
+) -> None:
+    golden = build(**night)
+    rows = golden.relationships
+    current = rows.filter("is_current")
+    assert current["person_entity_id"].is_duplicated().sum() == 0
+    assert current["valid_to"].null_count() == current.height
+    assert rows.filter(~pl.col("is_current"))["valid_to"].null_count() == 0
+    assert rows.filter(pl.col("valid_to") < pl.col("valid_from")).is_empty()
+    accounts = golden.contacts.select(person_entity_id="entity_id", account="account_entity_id")
+    joined = current.join(accounts, on="person_entity_id")
+    assert joined.height == current.height
+    assert (joined["account"] == joined["account_entity_id"]).all()
+
+
+def test_nothing_in_gives_empty_tables_of_the_right_shape() -> None:
+    golden = build([])
+    for table in TABLES:
+        assert getattr(golden, table).is_empty()
+        assert getattr(golden, table).schema == contract_of(f"golden.{table}").schema
+    assert golden.provenance.collect().is_empty()
