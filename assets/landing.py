@@ -1,6 +1,5 @@
 """Landing: one asset per source, and the ledger of files."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg

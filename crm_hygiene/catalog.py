@@ -116,7 +116,8 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogB
                 connection.execute(f"DROP TABLE IF EXISTS {_quoted(layer)}.{_quoted(name)}")
             connection.execute("DELETE FROM main.catalog_states")
             connection.executemany(
-                "INSERT INTO main.catalog_states VALUES (?, ?)", [(c.table, states[c.table]) for c in published]
+                "INSERT INTO main.catalog_states VALUES (?, ?)",
+                [(c.table, states[c.table]) for c in published],
             )
         staged.replace(path)
     except (duckdb.Error, OSError) as error:

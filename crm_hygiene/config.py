@@ -26,7 +26,17 @@ class LandingConfig(_Section):
     """Where exports arrive, and which files there are not exports."""
 
     folder: Path = Path("landing")
-    ignore: tuple[str, ...] = ("truth/*", "README*", "*.md", "*.tmp", "*.part", "*.crdownload", "~*", ".*", "*/.*")
+    ignore: tuple[str, ...] = (
+        "truth/*",
+        "README*",
+        "*.md",
+        "*.tmp",
+        "*.part",
+        "*.crdownload",
+        "~*",
+        ".*",
+        "*/.*",
+    )
 
 
 class LakeConfig(_Section):
@@ -96,7 +106,9 @@ class Config(_Section):
     @property
     def catalog_path(self) -> Path:
         """The DuckDB file for analysts: in the lake, or beside hygiene.yaml for an object store."""
-        return self.base / "catalog.duckdb" if "://" in self.lake.uri else Path(self.lake_uri) / "catalog.duckdb"
+        return (
+            self.base / "catalog.duckdb" if "://" in self.lake.uri else Path(self.lake_uri) / "catalog.duckdb"
+        )
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -104,7 +104,7 @@ class Contract(BaseModel):
         return [c.name for c in self.columns]
 
     @property
-    def schema(self) -> pl.Schema:
+    def schema(self) -> pl.Schema:  # type: ignore[override]
         """Polars schema of the table."""
         return pl.Schema({c.name: c.polars_type for c in self.columns})
 
@@ -130,7 +130,9 @@ class Contract(BaseModel):
             raise ConfigurationError(f"{self.table}: columns not in its contract: {', '.join(unknown)}")
         have = set(frame.columns)
         return frame.select(
-            (pl.col(c.name).cast(c.polars_type) if c.name in have else pl.lit(None, dtype=c.polars_type)).alias(c.name)
+            (
+                pl.col(c.name).cast(c.polars_type) if c.name in have else pl.lit(None, dtype=c.polars_type)
+            ).alias(c.name)
             for c in self.columns
         )
 
@@ -176,7 +178,9 @@ class Contract(BaseModel):
 
     def constraints(self) -> dict[str, str]:
         """Delta CHECK constraints by name, derived from closed vocabularies and required columns."""
-        rules = {f"{name}_required": f"{name} IS NOT NULL" for name in dict.fromkeys((*self.key, *self.required))}
+        rules = {
+            f"{name}_required": f"{name} IS NOT NULL" for name in dict.fromkeys((*self.key, *self.required))
+        }
         for c in self.columns:
             if c.values is not None:
                 listed = ", ".join(f"'{v}'" for v in c.values)
@@ -214,7 +218,9 @@ def _check(path: Path, spec: dict[str, Any]) -> Check:
     named = [key for key in spec if key not in known]
     if len(named) != 1:
         raise ConfigurationError(f"{path}: a check names exactly one expectation, found {named}")
-    return Check(expectation=named[0], arguments=spec[named[0]] or {}, **{k: spec[k] for k in known & spec.keys()})
+    return Check(
+        expectation=named[0], arguments=spec[named[0]] or {}, **{k: spec[k] for k in known & spec.keys()}
+    )
 
 
 def load_contract(path: Path, glossary: dict[str, Column]) -> Contract:

@@ -54,7 +54,9 @@ class Lake:
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
         try:
-            return DeltaTable(self.table_uri(table), version=version, storage_options=self.storage_options or None)
+            return DeltaTable(
+                self.table_uri(table), version=version, storage_options=self.storage_options or None
+            )
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
@@ -75,7 +77,11 @@ class Lake:
         if delta is None:
             return {}
         last = delta.history(1)[0]
-        return {k: v for k, v in last.items() if k in ("run_id", "rules", "inputs", "content", "rows", "pins")}
+        return {
+            k: v
+            for k, v in last.items()
+            if k in ("run_id", "rules", "inputs", "content", "rows", "pins", "is_changed")
+        }
 
     def state(self, table: str) -> str:
         """A text that changes exactly when the table's content does."""
@@ -102,7 +108,9 @@ class Lake:
         frame = pl.scan_delta(delta)
         have = set(frame.collect_schema().names())
         return frame.select(
-            pl.col(c.name).cast(c.polars_type) if c.name in have else pl.lit(None, dtype=c.polars_type).alias(c.name)
+            pl.col(c.name).cast(c.polars_type)
+            if c.name in have
+            else pl.lit(None, dtype=c.polars_type).alias(c.name)
             for c in contract.columns
         )
 
@@ -113,7 +121,9 @@ class Lake:
         except OSError as error:
             raise LakeError(f"{contract.table}: the lake cannot be read: {error}") from error
 
-    def _properties(self, metadata: dict[str, str], transaction: Transaction | None = None) -> CommitProperties:
+    def _properties(
+        self, metadata: dict[str, str], transaction: Transaction | None = None
+    ) -> CommitProperties:
         return CommitProperties(
             custom_metadata=metadata, app_transactions=[transaction] if transaction else None
         )
@@ -140,9 +150,7 @@ class Lake:
             delta.alter.add_constraint(dict(sorted(constraints.items())))
         return delta
 
-    def _stream(
-        self, contract: Contract, parts: Iterable[pl.DataFrame], mode: str, **options: Any
-    ) -> int:
+    def _stream(self, contract: Contract, parts: Iterable[pl.DataFrame], mode: str, **options: Any) -> int:
         """Write parts as they come, in one commit; an error in making a part surfaces as itself."""
         rows = 0
         failures: list[BaseException] = []
@@ -169,11 +177,12 @@ class Lake:
     def _write(
         self, contract: Contract, data: pa.Table | pa.RecordBatchReader, mode: str, **options: Any
     ) -> None:
+        write: Any = write_deltalake  # its overloads tell modes apart, ours is a variable
         try:
-            write_deltalake(
+            write(
                 self.table_uri(contract.table),
                 data,
-                mode=mode,  # type: ignore[arg-type]
+                mode=mode,
                 storage_options=self.storage_options or None,
                 **options,
             )
@@ -182,7 +191,9 @@ class Lake:
             # A constraint's message prints the rejected rows; they may be personal data.
             if "constraint" in message.lower() or "invariant" in message.lower():
                 message = "a row breaks a constraint of the contract"
-            raise LakeError(f"{contract.table}: not written, the last good version stays: {message[:400]}") from error
+            raise LakeError(
+                f"{contract.table}: not written, the last good version stays: {message[:400]}"
+            ) from error
 
     def publish(self, contract: Contract, frame: pl.DataFrame, metadata: dict[str, str]) -> Publication:
         """Make `frame` the live content in one commit, unless it already is.
@@ -210,7 +221,9 @@ class Lake:
                 _delta_ready(frame),
                 "overwrite",
                 schema_mode="overwrite",
-                commit_properties=self._properties({**metadata, "content": content, "rows": str(frame.height)}),
+                commit_properties=self._properties(
+                    {**metadata, "content": content, "rows": str(frame.height), "is_changed": str(is_changed)}
+                ),
             )
         return Publication(contract.table, self.version(contract.table) or 0, frame.height, is_changed)
 
@@ -282,5 +295,7 @@ class Lake:
             return []
         root = Path(self.uri)
         return sorted(
-            f"{log.parent.parent.name}.{log.parent.name}" for log in root.glob("*/*/_delta_log") if log.is_dir()
+            f"{log.parent.parent.name}.{log.parent.name}"
+            for log in root.glob("*/*/_delta_log")
+            if log.is_dir()
         )

@@ -27,7 +27,9 @@ from crm_hygiene.readers import read_file
 META_COLUMNS = (
     Column(name="_file", type="string", meaning="Path of the file, relative to the landing folder."),
     Column(name="_file_hash", type="string", meaning="SHA-256 of the file's bytes."),
-    Column(name="_row_number", type="integer", meaning="Ordinal of the record; 1 is the first after the header."),
+    Column(
+        name="_row_number", type="integer", meaning="Ordinal of the record; 1 is the first after the header."
+    ),
     Column(name="_run_id", type="string", meaning="Run that landed the row."),
     Column(name="_landed_at", type="timestamp", meaning="When the file landed."),
     Column(name="_extra", type="string", meaning="Cells that the mapping does not use, as JSON."),
@@ -42,12 +44,17 @@ def landing_column(vendor_column: str) -> str:
 def landing_contract(mapping: Mapping) -> Contract:
     """The contract of `landing.<source>`, derived from the source's mapping: all vendor columns as text."""
     vendor = tuple(
-        Column(name=landing_column(name), type="string", meaning=f"'{name}' as {mapping.source} gave it.", pii=True)
+        Column(
+            name=landing_column(name),
+            type="string",
+            meaning=f"'{name}' as {mapping.source} gave it.",
+            pii=True,
+        )
         for name in mapping.vendor_columns
     )
     return Contract(
         table=f"landing.{mapping.source}",
-        meaning=f"{mapping.object or mapping.source} rows of {mapping.system} as they came, text only. Append-only.",
+        meaning=f"{mapping.object} rows of {mapping.system} as they came, text only. Append-only.",
         grain="one row per record of a file",
         owner="operator",
         key=("_file_hash", "_row_number"),
@@ -79,11 +86,7 @@ def discover(config: Config, mappings: dict[str, Mapping]) -> Discovery:
         relative = path.relative_to(folder).as_posix()
         if any(fnmatch(relative, g) or fnmatch(path.name, g) for g in config.landing.ignore):
             continue
-        owners = [
-            name
-            for name, mapping in mappings.items()
-            if mapping.claims(relative)
-        ]
+        owners = [name for name, mapping in mappings.items() if mapping.claims(relative)]
         if len(owners) == 1:
             claimed[owners[0]].append(path)
         elif owners:
@@ -150,7 +153,9 @@ def _is_known(night: Night, mapping: Mapping, ledger: pl.DataFrame, file: str, f
     """
     same = ledger.filter((pl.col("file_hash") == file_hash) & (pl.col("status") == "landed"))
     if mapping.delivery == "snapshot":
-        newest = ledger.filter((pl.col("file") == file) & (pl.col("status") == "landed")).sort("landed_at").tail(1)
+        newest = (
+            ledger.filter((pl.col("file") == file) & (pl.col("status") == "landed")).sort("landed_at").tail(1)
+        )
         return newest.height == 1 and newest["file_hash"][0] == file_hash
     return same.height > 0
 
@@ -169,7 +174,8 @@ def land_source(night: Night, mapping: Mapping, paths: list[Path]) -> LandedSour
         try:
             _land_file(night, mapping, path, file, ledger, outcome)
         except FileRefused as error:
-            _refuse(night, mapping, path, file, ledger, str(error), outcome)
+            # The message is kept: it must name the file as users know it, not this machine's path.
+            _refuse(night, mapping, path, file, ledger, str(error).replace(str(path), file), outcome)
     return outcome
 
 
@@ -189,7 +195,11 @@ def _land_file(
             row_count += chunk.height
             yield chunk.rename(
                 {"row_number": "_row_number", "extra": "_extra"}
-                | {name: landing_column(name) for name in chunk.columns if name not in ("row_number", "extra")}
+                | {
+                    name: landing_column(name)
+                    for name in chunk.columns
+                    if name not in ("row_number", "extra")
+                }
             ).with_columns(
                 _file=pl.lit(file),
                 _file_hash=pl.lit(landed.file_hash),
@@ -207,7 +217,10 @@ def _land_file(
     table = contract.table
     _add_to_quarantine(
         night,
-        [_quarantine_row(table, mapping.source, file, r.row_number, list(r.reasons), r.row_text) for r in landed.refused],
+        [
+            _quarantine_row(table, mapping.source, file, r.row_number, list(r.reasons), r.row_text)
+            for r in landed.refused
+        ],
     )
     _enter(
         night,
@@ -239,7 +252,13 @@ def _enter(night: Night, entry: dict[str, object]) -> None:
 
 
 def _refuse(
-    night: Night, mapping: Mapping, path: Path, file: str, ledger: pl.DataFrame, reason: str, outcome: LandedSource
+    night: Night,
+    mapping: Mapping,
+    path: Path,
+    file: str,
+    ledger: pl.DataFrame,
+    reason: str,
+    outcome: LandedSource,
 ) -> None:
     """Record a refused file once per content and reason; it is tried again on every night."""
     outcome.refused[file] = reason

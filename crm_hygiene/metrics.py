@@ -21,7 +21,8 @@ def fill_shares(contract: Contract, rows: pl.LazyFrame) -> pl.DataFrame:
     """
     measured = [c for c in contract.column_names if c not in (*contract.key, "problems")]
     counted = rows.group_by("source").agg(
-        pl.len().cast(pl.Float64).alias("row_count"), *(pl.col(c).is_not_null().mean().alias(c) for c in measured)
+        pl.len().cast(pl.Float64).alias("row_count"),
+        *(pl.col(c).is_not_null().mean().alias(c) for c in measured),
     )
     long = counted.unpivot(index="source", variable_name="name", value_name="metric_value")
     is_count = pl.col("name") == "row_count"

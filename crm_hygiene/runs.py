@@ -18,10 +18,14 @@ _RECORDS = (RUNS, "quality.gate_results", "quality.metrics", "quality.quarantine
 
 
 def published_by(lake: Lake, run_id: str, tables: list[str]) -> dict[str, int]:
-    """Tables whose live version was committed by the run, with that version."""
+    """Tables whose content the run changed, with their live version.
+
+    A commit that only notes that newer inputs gave the same content is no change.
+    """
     found = {}
     for table in tables:
-        if table not in _RECORDS and lake.metadata(table).get("run_id") == run_id:
+        commit = {} if table in _RECORDS else lake.metadata(table)
+        if commit.get("run_id") == run_id and commit.get("is_changed") != "False":
             version = lake.version(table)
             if version is not None:
                 found[table] = version

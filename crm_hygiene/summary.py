@@ -53,7 +53,7 @@ class Summary:
 
 def _cause(reason: str) -> str:
     """A reason without its value, so that equal causes count together."""
-    return re.sub(r"\s*(\(.*\)|'.*')", "", reason.split(": ")[0]).strip()
+    return re.split(r" \[| '|: ", reason, maxsplit=1)[0].strip()
 
 
 def _count(night: Night, name: str) -> int:
@@ -81,12 +81,10 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         .select("table_name", "source", pl.col("reasons"))
         .explode("reasons", empty_as_null=True, keep_nulls=True)
         .collect()
-        .with_columns(
-            reason=pl.col("reasons").map_elements(_cause, return_dtype=pl.String, skip_nulls=True)
-        )
-        .group_by("table_name", "source", "reason")
-        .agg(pl.len().alias("rows"))
-        .sort(["rows", "table_name", "source", "reason"], descending=[True, False, False, False])
+        .with_columns(reason=pl.col("reasons").map_elements(_cause, return_dtype=pl.String, skip_nulls=True))
+        .group_by("table_name", "reason")
+        .agg(pl.len().alias("rows"), pl.col("source").drop_nulls().unique().sort().alias("sources"))
+        .sort(["rows", "table_name", "reason"], descending=[True, False, False])
     )
     found = discover(night.config, night.mappings)
     folder = night.config.landing_folder
@@ -118,10 +116,14 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         .collect()
         .sort("target", "object", "change_kind")
     )
-    suppressed = lake.scan(contract_of("golden.contacts")).select(pl.col("is_suppressed").sum()).collect().item()
+    suppressed = (
+        lake.scan(contract_of("golden.contacts")).select(pl.col("is_suppressed").sum()).collect().item()
+    )
     tables = [*load_contracts(), *(f"landing.{name}" for name in night.mappings)]
-    refused = files.filter(pl.col("status") == "refused").sort("landed_at").unique(
-        "file", keep="last", maintain_order=True
+    refused = (
+        files.filter(pl.col("status") == "refused")
+        .sort("landed_at")
+        .unique("file", keep="last", maintain_order=True)
     )
     # A file that was refused once and landed since is no longer a worry.
     mended = files.filter(pl.col("status") == "landed").select("file", "file_hash")
@@ -155,11 +157,15 @@ def show_summary(summary: Summary, console: Console) -> None:
     """Print the summary for a person."""
     console.print()
     if not summary.is_success:
-        console.print("[bold red]The night stopped.[/bold red] Published tables are as they were before the failing step.")
+        console.print(
+            "[bold red]The night stopped.[/bold red] Tables behind the failing step are as they were."
+        )
         for step, reason in summary.failures.items():
             console.print(f"  [red]{escape(step)}[/red]: {escape(reason)}")
     elif summary.published:
-        console.print(f"[bold green]The night is done[/bold green], {len(summary.published)} tables published.")
+        console.print(
+            f"[bold green]The night is done[/bold green], {len(summary.published)} tables published."
+        )
     else:
         console.print("[bold green]Nothing new.[/bold green] Every table is as the last night left it.")
     _show_arrivals(summary, console)
@@ -169,8 +175,17 @@ def show_summary(summary: Summary, console: Console) -> None:
         console.print(
             table(
                 "Changes planned, nothing sent",
-                [("target", "left"), ("object", "left"), ("kind", "left"), ("records", "right"), ("fields", "right")],
-                ((c["target"], c["object"], c["change_kind"], c["records"], c["changes"]) for c in summary.changes),
+                [
+                    ("target", "left"),
+                    ("object", "left"),
+                    ("kind", "left"),
+                    ("records", "right"),
+                    ("fields", "right"),
+                ],
+                (
+                    (c["target"], c["object"], c["change_kind"], c["records"], c["changes"])
+                    for c in summary.changes
+                ),
             )
         )
     if summary.notes:
@@ -192,7 +207,9 @@ def _show_arrivals(summary: Summary, console: Console) -> None:
             )
         )
     for file in summary.refused_files:
-        console.print(f"  [red]refused[/red] {escape(file['file'])}: {escape(file['reason'])}", highlight=False)
+        console.print(
+            f"  [red]refused[/red] {escape(file['file'])}: {escape(file['reason'])}", highlight=False
+        )
     for name in summary.unclaimed_files[:10]:
         console.print(f"  [yellow]no source claims[/yellow] {escape(name)}", highlight=False)
     if len(summary.unclaimed_files) > 10:
@@ -201,8 +218,11 @@ def _show_arrivals(summary: Summary, console: Console) -> None:
         console.print(
             table(
                 "In quarantine, and why",
-                [("rows", "right"), ("table", "left"), ("source", "left"), ("reason", "left")],
-                ((q["rows"], q["table_name"], q["source"], q["reason"]) for q in summary.quarantine[:12]),
+                [("rows", "right"), ("table", "left"), ("reason", "left"), ("sources", "left")],
+                (
+                    (q["rows"], q["table_name"].removeprefix("conformed."), q["reason"], q["sources"])
+                    for q in summary.quarantine[:12]
+                ),
             )
         )
         if len(summary.quarantine) > 12:
@@ -215,7 +235,12 @@ def _show_identity(summary: Summary, console: Console) -> None:
             "Who is who",
             [("", "left"), ("records", "right"), ("became", "right"), ("", "left")],
             (
-                ("people", summary.people_records, summary.people, f"{summary.suppressed:,} must not be contacted"),
+                (
+                    "people",
+                    summary.people_records,
+                    summary.people,
+                    f"{summary.suppressed:,} must not be contacted",
+                ),
                 ("organisations", summary.organisation_records, summary.organisations, ""),
             ),
         )
@@ -227,9 +252,21 @@ def _show_cash(summary: Summary, console: Console) -> None:
         console.print(
             table(
                 "Invoices against the bank",
-                [("state", "left"), ("currency", "left"), ("invoices", "right"), ("amount", "right"), ("open", "right")],
+                [
+                    ("state", "left"),
+                    ("currency", "left"),
+                    ("invoices", "right"),
+                    ("amount", "right"),
+                    ("open", "right"),
+                ],
                 (
-                    (i["status"].replace("_", " "), i["currency"], i["invoices"], f"{i['amount']:,.2f}", f"{i['open_amount']:,.2f}")
+                    (
+                        i["status"].replace("_", " "),
+                        i["currency"],
+                        i["invoices"],
+                        f"{i['amount']:,.2f}",
+                        f"{i['open_amount']:,.2f}",
+                    )
                     for i in summary.invoices
                 ),
             )
@@ -245,17 +282,20 @@ def _show_cash(summary: Summary, console: Console) -> None:
 def _show_next(summary: Summary, console: Console) -> None:
     console.print("\n[bold]Where to look next[/bold]")
     lines = [
-        ("golden customers", "crm-hygiene query \"select * from golden.contacts limit 20\""),
-        ("where a cell came from", "crm-hygiene query \"select * from golden.provenance limit 20\""),
+        ("golden customers", 'crm-hygiene query "select * from golden.contacts limit 20"'),
+        ("where a cell came from", 'crm-hygiene query "select * from golden.provenance limit 20"'),
     ]
     if summary.quarantine:
-        lines.append(("refused rows", "crm-hygiene query \"select * from quality.quarantine\""))
+        lines.append(("refused rows", 'crm-hygiene query "select * from quality.quarantine"'))
     if summary.questions:
         lines.append(
-            (f"{summary.questions:,} questions for a steward", "crm-hygiene query \"select * from stewardship.review_queue order by priority desc\"")
+            (
+                f"{summary.questions:,} questions for a steward",
+                'crm-hygiene query "select * from stewardship.review_queue order by priority desc"',
+            )
         )
     if summary.exceptions:
-        lines.append(("cash exceptions", "crm-hygiene query \"select * from reconciled.exceptions\""))
+        lines.append(("cash exceptions", 'crm-hygiene query "select * from reconciled.exceptions"'))
     lines += [("runs, checks and lineage", "make ui"), ("analysts open", summary.catalog)]
     width = max(len(what) for what, _ in lines)
     for what, how in lines:

@@ -12,8 +12,8 @@ from typing import Literal
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import load_contracts
 from crm_hygiene.errors import HygieneError
-from crm_hygiene.landing import discover
 from crm_hygiene.lake import Lake
+from crm_hygiene.landing import discover
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import mappings_of
 
@@ -66,7 +66,8 @@ def _landing(config: Config, mappings: dict[str, Mapping]) -> list[Finding]:
     count = sum(len(paths) for paths in found.claimed.values())
     findings = [Finding("ok", "landing folder", f"{count} files with a source in {folder}")]
     findings += [
-        Finding("warning", "landing folder", f"{p.relative_to(folder)}: no source claims it") for p in found.unclaimed
+        Finding("warning", "landing folder", f"{p.relative_to(folder)}: no source claims it")
+        for p in found.unclaimed
     ]
     findings += [
         Finding("error", "landing folder", f"{p.relative_to(folder)}: claimed by {' and '.join(names)}")

@@ -53,7 +53,9 @@ def _orchestrator() -> Callable[..., Any]:
     """The function that runs a night; the domain finds it by entry point and never imports it."""
     found = list(entry_points(group="crm_hygiene.orchestrators"))
     if not found:
-        raise ConfigurationError("no orchestrator is installed; `pip install -e .` in the project installs Dagster's")
+        raise ConfigurationError(
+            "no orchestrator is installed; `pip install -e .` in the project installs Dagster's"
+        )
     loaded: Callable[..., Any] = found[0].load()
     return loaded
 
@@ -73,7 +75,9 @@ def sample(
     if as_json:
         _print_json(rows)
         return
-    typer.echo(f"{sum(rows.values()):,} rows in {len(rows)} files below {out}, seed {seed}; truth in {out / 'truth'}")
+    typer.echo(
+        f"{sum(rows.values()):,} rows in {len(rows)} files below {out}, seed {seed}; truth in {out / 'truth'}"
+    )
 
 
 @app.command()
@@ -109,7 +113,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="SQL on the catalog, e.g. \"select * from golden.contacts\".")],
+    sql: Annotated[str, typer.Argument(help='SQL on the catalog, e.g. "select * from golden.contacts".')],
     config: ConfigOption = None,
     as_json: JsonOption = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to print.")] = 40,
@@ -147,5 +151,7 @@ def main() -> None:
         typer.echo(f"crm-hygiene: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        typer.echo("crm-hygiene: interrupted; published tables are as they were, the next run goes on", err=True)
+        typer.echo(
+            "crm-hygiene: interrupted; published tables are as they were, the next run goes on", err=True
+        )
         sys.exit(130)

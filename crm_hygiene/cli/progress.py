@@ -20,11 +20,12 @@ STEP_NAMES = {
 
 
 class Progress:
-    """Prints when a step starts and what it did, with the seconds since the start."""
+    """Prints when a step starts, with the seconds since the night began."""
 
     def __init__(self, console: Console, is_quiet: bool) -> None:
         self.console = console
         self.is_quiet = is_quiet
+        self.is_landing = False
         self.started = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -38,12 +39,15 @@ class Progress:
         return None
 
     def step(self, step: str, text: str) -> None:
-        """`text` is empty when the step starts."""
-        if self.is_quiet:
+        """`text` is empty when the step starts; what a step tells goes to Dagster's log, warnings to the summary."""
+        name = STEP_NAMES.get(step)
+        if step.startswith("landing__"):
+            name = None if self.is_landing else "landing files"
+            self.is_landing = True
+        elif step.startswith("conform_"):
+            name = step.replace("conform_", "conforming ").replace("_", " ")
+        if self.is_quiet or text or name is None:
             return
-        seconds = f"[dim]{time.monotonic() - self.started:6.1f} s[/dim]"
-        if text:
-            self.console.print(f"{seconds}    [dim]{escape(text)}[/dim]", highlight=False)
-        elif step in STEP_NAMES or step.startswith("conform_"):
-            name = STEP_NAMES.get(step, step.replace("conform_", "conforming "))
-            self.console.print(f"{seconds}  {escape(name)}", highlight=False)
+        self.console.print(
+            f"[dim]{time.monotonic() - self.started:6.1f} s[/dim]  {escape(name)}", highlight=False
+        )

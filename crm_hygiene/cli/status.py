@@ -15,13 +15,18 @@ from crm_hygiene.night import Night
 
 def status_of(night: Night) -> dict[str, Any]:
     """The state of the lake as plain data: `runs`, `failed_checks`, `freshness`, `queues`."""
-    read = lambda name: night.lake.read(contract_of(name))  # noqa: E731
+
+    def read(name: str) -> pl.DataFrame:
+        return night.lake.read(contract_of(name))
+
+    def count(name: str) -> int:
+        return int(night.lake.scan(contract_of(name)).select(pl.len()).collect().item())
+
     runs = read("audit.runs").sort("started_at", descending=True).head(5)
     gates = read("quality.gate_results")
     latest = gates.filter(pl.col("checked_at") == pl.col("checked_at").max().over("table_name"))
     files = read("landing.files").filter(pl.col("status") == "landed")
     fresh = files.group_by("source").agg(pl.col("landed_at").max(), pl.col("row_count").sum()).sort("source")
-    count = lambda name: night.lake.scan(contract_of(name)).select(pl.len()).collect().item()  # noqa: E731
     return {
         "runs": runs.select("run_id", "status", "started_at", "ended_at", "reason").to_dicts(),
         "failed_checks": latest.filter(~pl.col("is_passed"))
@@ -63,7 +68,10 @@ def show_status(found: dict[str, Any], console: Console) -> None:
         table(
             "Checks that failed when their table was last computed",
             [("table", "left"), ("check", "left"), ("severity", "left"), ("found", "left")],
-            ((c["table_name"], c["check_name"], c["severity"], c["observed"]) for c in found["failed_checks"]),
+            (
+                (c["table_name"], c["check_name"], c["severity"], c["observed"])
+                for c in found["failed_checks"]
+            ),
         )
     )
     console.print(
@@ -71,9 +79,16 @@ def show_status(found: dict[str, Any], console: Console) -> None:
             "Sources",
             [("source", "left"), ("last landed", "left"), ("age", "right"), ("rows landed", "right")],
             (
-                (f["source"], f"{f['landed_at']:%Y-%m-%d %H:%M}", f"{(now - f['landed_at']).total_seconds() / 3600:.0f} h", f["row_count"])
+                (
+                    f["source"],
+                    f"{f['landed_at']:%Y-%m-%d %H:%M}",
+                    f"{(now - f['landed_at']).total_seconds() / 3600:.0f} h",
+                    f["row_count"],
+                )
                 for f in found["freshness"]
             ),
         )
     )
-    console.print(table("Waiting for people", [("queue", "left"), ("rows", "right")], found["queues"].items()))
+    console.print(
+        table("Waiting for people", [("queue", "left"), ("rows", "right")], found["queues"].items())
+    )

@@ -39,7 +39,14 @@ def show_frame(frame: pl.DataFrame, console: Console, limit: int) -> None:
         return
     numeric = [dtype.is_numeric() for dtype in frame.dtypes]
     # Markup in data is data: rich must not read brackets as styles.
-    rows = ([_text(c).replace("[", r"\[") if not isinstance(c, int) else c for c in row] for row in frame.head(limit).iter_rows())
-    console.print(table(None, [(c, "right" if n else "left") for c, n in zip(frame.columns, numeric, strict=True)], rows))
+    rows = (
+        [_text(c).replace("[", r"\[") if not isinstance(c, int) else c for c in row]
+        for row in frame.head(limit).iter_rows()
+    )
+    console.print(
+        table(
+            None, [(c, "right" if n else "left") for c, n in zip(frame.columns, numeric, strict=True)], rows
+        )
+    )
     more = frame.height - limit
     console.print(f"{frame.height:,} rows" + (f", {more:,} more not shown (--limit)" if more > 0 else ""))

@@ -16,7 +16,15 @@ from crm_hygiene.standardise import standardise_timestamps
 _NOT_CONTENT = ("file", "row_number", "landed_at", "observed_at", "problems", "content_hash")
 
 # When the source itself says that a row is of a time, the first of these that is filled.
-_OBSERVED = ("modified_at", "occurred_at", "stated_at", "booked_date", "created_at", "issue_date", "order_date")
+_OBSERVED = (
+    "modified_at",
+    "occurred_at",
+    "stated_at",
+    "booked_date",
+    "created_at",
+    "issue_date",
+    "order_date",
+)
 
 Refusals = pl.DataFrame
 """Landed rows that a gate refused: columns `source`, `file`, `row_number`, `record_id`."""
@@ -42,7 +50,8 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
     columns = {name: expression.to_polars() for name, expression in block.columns.items()}
     if mapping.system == "salesforce":
         columns = {
-            name: expand_ids(e) if name.endswith(("record_id", "owner_id")) else e for name, e in columns.items()
+            name: expand_ids(e) if name.endswith(("record_id", "owner_id")) else e
+            for name, e in columns.items()
         }
     known = set(contract_of(f"conformed.{block.table}").column_names)
     return rows.filter(block.predicate()).select(
@@ -99,9 +108,7 @@ def _conform_source(
     # Columns that only helped to standardise (a country, to read a phone) are not the table's.
     frame = contract.shape(frame.select(c for c in contract.column_names if c in frame.columns))
     content = frame.select(c for c in frame.columns if c not in _NOT_CONTENT)
-    return frame.with_columns(
-        content_hash=content.hash_rows(seed=0).cast(pl.String)
-    )
+    return frame.with_columns(content_hash=content.hash_rows(seed=0).cast(pl.String))
 
 
 def conform_table(night: Night, table: str, refused: Refusals | None = None) -> pl.DataFrame:

@@ -50,14 +50,16 @@ def _per_distinct(
     joined = pl.concat(
         [
             distinct.rename(raw),
-            result.select(*wanted, pl.concat_str([pl.lit(f"{about}: "), problem]).alias(f"{_PROBLEM}_{about}")),
+            result.select(
+                *wanted, pl.concat_str([pl.lit(f"{about}: "), problem]).alias(f"{_PROBLEM}_{about}")
+            ),
         ],
         how="horizontal",
     )
     kept = frame.rename(raw).drop([c for c in outputs.values() if c not in raw], strict=False)
-    return kept.join(
-        joined, on=list(raw.values()), how="left", nulls_equal=True, maintain_order="left"
-    ).drop(list(raw.values()))
+    return kept.join(joined, on=list(raw.values()), how="left", nulls_equal=True, maintain_order="left").drop(
+        list(raw.values())
+    )
 
 
 def _with_inputs_kept(
@@ -116,7 +118,11 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
     if "country_code" in names or "phone" in names or names & set(_TAX_IDS):
         frame = frame.with_columns(missing(["country_code"]))
         frame = _per_distinct(
-            frame, {"raw": "country_code"}, std.standardise_countries, {"country_code": "country_code"}, "country_code"
+            frame,
+            {"raw": "country_code"},
+            std.standardise_countries,
+            {"country_code": "country_code"},
+            "country_code",
         ).with_columns(_context=pl.col("country_code").fill_null(pl.lit(country, dtype=pl.String)))
     if "full_name" in names and have & set(_NAME_PARTS):
         frame = frame.with_columns(missing(_NAME_PARTS))
@@ -128,14 +134,18 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
             "name",
         )
     if "email" in have:
-        outputs = {
+        outputs: dict[str, str] = {
             c: c for c in ("email", "email_normalised", "email_domain", "email_kind") if c in names
         }
         frame = _per_distinct(frame, {"raw": "email"}, std.standardise_emails, outputs, "email")
     for column in _PHONES:
         if column in have:
             frame = _with_inputs_kept(
-                frame, {"raw": column, "country_code": "_context"}, std.standardise_phones, {"phone": column}, column
+                frame,
+                {"raw": column, "country_code": "_context"},
+                std.standardise_phones,
+                {"phone": column},
+                column,
             )
     if "street" in names and have & set(_ADDRESS_PARTS):
         frame = frame.with_columns(missing(_ADDRESS_PARTS))
@@ -157,7 +167,11 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
             break
     if "website_domain" in have:
         frame = _per_distinct(
-            frame, {"raw": "website_domain"}, std.standardise_domains, {"website_domain": "website_domain"}, "website"
+            frame,
+            {"raw": "website_domain"},
+            std.standardise_domains,
+            {"website_domain": "website_domain"},
+            "website",
         )
     for column in _IBANS:
         if column in have:
@@ -165,7 +179,11 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
     for column in _TAX_IDS:
         if column in have:
             frame = _with_inputs_kept(
-                frame, {"raw": column, "country_code": "_context"}, std.standardise_tax_ids, {"tax_id": column}, column
+                frame,
+                {"raw": column, "country_code": "_context"},
+                std.standardise_tax_ids,
+                {"tax_id": column},
+                column,
             )
     for column, currency in _AMOUNTS.items():
         if column in have:
@@ -181,9 +199,23 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
 
 
 _DONE = frozenset(
-    (*_NAME_PARTS, *_ADDRESS_PARTS, *_PHONES, *_IBANS, *_TAX_IDS, *_AMOUNTS, *_AMOUNTS.values())
-    + ("country_code", "email", "email_normalised", "email_domain", "email_kind", "website_domain")
-    + ("organisation_name_normalised", "legal_form")
+    (
+        *_NAME_PARTS,
+        *_ADDRESS_PARTS,
+        *_PHONES,
+        *_IBANS,
+        *_TAX_IDS,
+        *_AMOUNTS,
+        *_AMOUNTS.values(),
+        "country_code",
+        "email",
+        "email_normalised",
+        "email_domain",
+        "email_kind",
+        "website_domain",
+        "organisation_name_normalised",
+        "legal_form",
+    )
 )
 
 

@@ -6,4 +6,13 @@ from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.register import Register
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 
-__all__ = ["Accuracy", "EntityKind", "FrozenModel", "Linkage", "LinkageSettings", "Register", "link", "pairwise"]
+__all__ = [
+    "Accuracy",
+    "EntityKind",
+    "FrozenModel",
+    "Linkage",
+    "LinkageSettings",
+    "Register",
+    "link",
+    "pairwise",
+]

@@ -75,7 +75,8 @@ def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -
                 continue
             kept = sizes.filter(pl.col("size") <= cap)
             notes.append(
-                f"blocking by {name}: {total} pairs, tightened to blocks of at most {cap} records ({within} pairs)"
+                f"blocking by {name}: {total} pairs, tightened to blocks of at most {cap} records "
+                f"({within} pairs)"
             )
             total = within
         remaining -= total
@@ -84,5 +85,9 @@ def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -
         keys.append(key.set(~mask.fill_null(False), None).cast(pl.UInt64).alias(column))
         rules[column] = name
         pairs[name] = total
-    columns_frame = pl.DataFrame(keys) if keys else pl.DataFrame({"block_0": pl.Series([None] * frame.height, dtype=pl.UInt64)})
+    columns_frame = (
+        pl.DataFrame(keys)
+        if keys
+        else pl.DataFrame({"block_0": pl.Series([None] * frame.height, dtype=pl.UInt64)})
+    )
     return Blocking(columns=columns_frame, rules=rules, pairs=pairs, notes=notes)

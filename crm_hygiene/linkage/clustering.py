@@ -28,7 +28,9 @@ class Clusters:
 class _Forest:
     """Union-find in which two sets can be forbidden to meet."""
 
-    def __init__(self, count: int, different: Iterable[tuple[int, int]], identifiers: Sequence[str | None]) -> None:
+    def __init__(
+        self, count: int, different: Iterable[tuple[int, int]], identifiers: Sequence[str | None]
+    ) -> None:
         self.parent = list(range(count))
         self.size = [1] * count
         self.foes: dict[int, set[int]] = {}
@@ -82,9 +84,9 @@ def _grow(forest: _Forest, edges: Iterable[Edge]) -> list[tuple[int, int]]:
         a, b = forest.find(left), forest.find(right)
         if a == b:
             continue
-        if forest.foes and forest.forbidden(a, b):
-            refused.append((left, right))
-        elif strength == 0 and forest.identifiers and forest.contradict(a, b):
+        if (forest.foes and forest.forbidden(a, b)) or (
+            strength == 0 and forest.identifiers and forest.contradict(a, b)
+        ):
             refused.append((left, right))
         else:
             forest.join(a, b)

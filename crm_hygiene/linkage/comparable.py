@@ -20,13 +20,16 @@ PLACEHOLDERS = (
 )  # fmt: skip
 
 PERSON_INPUTS = (
-    "given_name", "family_name", "full_name", "email", "email_normalised", "email_kind", "email_domain", "phone",
-    "mobile_phone", "birth_date", "organisation_name", "organisation_name_normalised", "website_domain", "tax_id",
+    "given_name", "family_name", "full_name", "email", "email_normalised", "email_kind", "email_domain",
+    "phone", "mobile_phone", "birth_date",
+    "organisation_name", "organisation_name_normalised", "website_domain",
+    "tax_id",
     "street", "city", "postal_code", "country_code", "occupation", "job_title", "external_id",
     "converted_person_record_id",
 )  # fmt: skip
 ORGANISATION_INPUTS = (
-    "organisation_name", "organisation_name_normalised", "website_domain", "email", "email_domain", "phone", "street",
+    "organisation_name", "organisation_name_normalised", "website_domain", "email", "email_domain", "phone",
+    "street",
     "city", "postal_code", "country_code", "tax_id", "iban", "external_id",
 )  # fmt: skip
 
@@ -57,7 +60,7 @@ def _sorted_words(column: pl.Expr) -> pl.Expr:
 
 
 def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
-    """Records in the order of (source, record_id) with `unique_id` 0.. and every input column, null where absent."""
+    """Records by (source, record_id) with `unique_id` 0.. and every input column, null where absent."""
     missing = [pl.lit(None, dtype=pl.String).alias(c) for c in inputs if c not in records.columns]
     if "merged_record_ids" not in records.columns:
         missing.append(pl.lit(None, dtype=pl.List(pl.String)).alias("merged_record_ids"))
@@ -174,7 +177,9 @@ def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
         ).with_columns(pl.col("name_sort", "initials").replace("", None))
     frame = _organisations(numbered(records, ORGANISATION_INPUTS))
     return frame.with_columns(
-        name_sort=pl.col("name"), initials=pl.col("name").str.slice(0, 3), name_key=_sorted_words(pl.col("words"))
+        name_sort=pl.col("name"),
+        initials=pl.col("name").str.slice(0, 3),
+        name_key=_sorted_words(pl.col("words")),
     )
 
 
@@ -182,17 +187,14 @@ def with_block_columns(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
     """Add the shortened and derived columns that only blocking and nickname levels need."""
     if kind == "person":
         both = pl.col("given").is_not_null() & pl.col("family").is_not_null()
-        return (
-            frame.join(nickname_roots(), on="given", how="left", maintain_order="left")
-            .with_columns(
-                given_roots=pl.when(pl.col("given").is_not_null()).then(
-                    pl.coalesce("given_roots", pl.concat_list("given"))
-                ),
-                name_key=pl.when(both).then(pl.col("name_sort")),
-                given_start=pl.col("given").str.slice(0, 3),
-                family_start=pl.col("family").str.slice(0, 4),
-                postal_area=pl.col("postal").str.slice(0, 3),
-            )
+        return frame.join(nickname_roots(), on="given", how="left", maintain_order="left").with_columns(
+            given_roots=pl.when(pl.col("given").is_not_null()).then(
+                pl.coalesce("given_roots", pl.concat_list("given"))
+            ),
+            name_key=pl.when(both).then(pl.col("name_sort")),
+            given_start=pl.col("given").str.slice(0, 3),
+            family_start=pl.col("family").str.slice(0, 4),
+            postal_area=pl.col("postal").str.slice(0, 3),
         )
     words = (
         frame.select("unique_id", word=pl.col("words").str.split(" "))

@@ -60,7 +60,9 @@ def pairwise(members: pl.DataFrame, truth: pl.DataFrame) -> Accuracy:
     """
     absent = [c for c in TRUTH_COLUMNS if c not in truth.columns]
     if absent:
-        raise ConfigurationError(f"truth file: column {', '.join(absent)} is missing; it needs {', '.join(TRUTH_COLUMNS)}")
+        raise ConfigurationError(
+            f"truth file: column {', '.join(absent)} is missing; it needs {', '.join(TRUTH_COLUMNS)}"
+        )
     labelled = (
         truth.select(
             actual=pl.col("CLUSTER_ID").cast(pl.String),

@@ -69,7 +69,9 @@ def without_generic(kind: EntityKind, frame: pl.DataFrame, generic: pl.DataFrame
 
 def generic_notes(generic: pl.DataFrame) -> list[str]:
     """One line per family of values: how many were found, on how many records."""
-    summary = generic.group_by("family").agg(pl.len(), pl.col("record_count").sum().alias("records")).sort("family")
+    summary = (
+        generic.group_by("family").agg(pl.len(), pl.col("record_count").sum().alias("records")).sort("family")
+    )
     return [
         f"{family}: {count} generic value{'s' if count != 1 else ''} on {records} records, used for no link"
         for family, count, records in summary.iter_rows()

@@ -15,7 +15,7 @@ import polars as pl
 from crm_hygiene.linkage.connection import fetch, load
 from crm_hygiene.linkage.settings import EntityKind
 
-KEYS_SCHEMA = {"l": pl.Int64, "r": pl.Int64, "match_key": pl.String}
+KEYS_SCHEMA = pl.Schema({"l": pl.Int64(), "r": pl.Int64(), "match_key": pl.String()})
 
 # Two people's names can be one name: each part missing, alike, a nickname or an initial; or swapped.
 COMPATIBLE_PEOPLE = """(
@@ -38,7 +38,10 @@ STAR_FROM = 8
 
 # column -> (column filter, whether names must be compatible)
 SHARED: dict[EntityKind, dict[str, tuple[str, bool]]] = {
-    "person": {"email": ("email_kind IN ('person', 'free')", True), "tax_id": ("unique_id IS NOT NULL", True)},
+    "person": {
+        "email": ("email_kind IN ('person', 'free')", True),
+        "tax_id": ("unique_id IS NOT NULL", True),
+    },
     "organisation": {"tax_id": ("unique_id IS NOT NULL", False), "iban": ("unique_id IS NOT NULL", True)},
 }
 
@@ -46,7 +49,8 @@ SHARED: dict[EntityKind, dict[str, tuple[str, bool]]] = {
 def _shared_value(con: duckdb.DuckDBPyConnection, kind: EntityKind, column: str) -> pl.DataFrame:
     condition, by_name = SHARED[kind][column]
     compatible = COMPATIBLE_PEOPLE if kind == "person" else COMPATIBLE_ORGANISATIONS
-    # Names are compared between the first records of each name only. A record without a name joins where all names agree.
+    # Names are compared between the first records of each name only. A record
+    # without a name joins where all names agree.
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE centres AS
         SELECT "{column}" AS value, coalesce(name_sort, '') AS named, min(unique_id) AS centre, count(*) AS n

@@ -25,19 +25,21 @@ from crm_hygiene.linkage.scoring import score
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.training import train
 
-PAIRS_SCHEMA = {
-    "source_l": pl.String,
-    "record_id_l": pl.String,
-    "source_r": pl.String,
-    "record_id_r": pl.String,
-    "method": pl.String,
-    "match_key": pl.String,
-    "match_weight": pl.Float64,
-    "match_probability": pl.Float64,
-    "levels": pl.String,
-    "is_link": pl.Boolean,
-    "model_version": pl.String,
-}
+PAIRS_SCHEMA = pl.Schema(
+    {
+        "source_l": pl.String(),
+        "record_id_l": pl.String(),
+        "source_r": pl.String(),
+        "record_id_r": pl.String(),
+        "method": pl.String(),
+        "match_key": pl.String(),
+        "match_weight": pl.Float64(),
+        "match_probability": pl.Float64(),
+        "levels": pl.String(),
+        "is_link": pl.Boolean(),
+        "model_version": pl.String(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -90,32 +92,40 @@ def _candidates(
     pairs = scores.join(keys.rename({"match_key": "key"}), on=["l", "r"], how="full", coalesce=True)
     pairs = pairs.join(decided, on=["l", "r"], how="full", coalesce=True)
     judged = pl.col("judgement").is_in(["same", "different"]).fill_null(False)
-    return pairs.filter(judged | pl.col("key").is_not_null() | pl.col("match_weight").is_not_null()).select(
-        "l",
-        "r",
-        "match_weight",
-        "match_probability",
-        "levels",
-        "judgement",
-        match_key=pl.coalesce("key", "match_key"),
-        method=pl.when(judged)
-        .then(pl.lit("decision"))
-        .when(pl.col("key").is_not_null())
-        .then(pl.lit("key"))
-        .otherwise(pl.lit("model")),
-        strength=pl.when(pl.col("judgement") == "same")
-        .then(SAME)
-        .when(pl.col("judgement") == "different")
-        .then(None)
-        .when(pl.col("key").is_not_null())
-        .then(KEY)
-        .when(pl.col("match_probability") >= threshold)
-        .then(0),
-    ).sort("l", "r")
+    return (
+        pairs.filter(judged | pl.col("key").is_not_null() | pl.col("match_weight").is_not_null())
+        .select(
+            "l",
+            "r",
+            "match_weight",
+            "match_probability",
+            "levels",
+            "judgement",
+            match_key=pl.coalesce("key", "match_key"),
+            method=pl.when(judged)
+            .then(pl.lit("decision"))
+            .when(pl.col("key").is_not_null())
+            .then(pl.lit("key"))
+            .otherwise(pl.lit("model")),
+            strength=pl.when(pl.col("judgement") == "same")
+            .then(SAME)
+            .when(pl.col("judgement") == "different")
+            .then(None)
+            .when(pl.col("key").is_not_null())
+            .then(KEY)
+            .when(pl.col("match_probability") >= threshold)
+            .then(0),
+        )
+        .sort("l", "r")
+    )
 
 
 def _clusters(
-    frame: pl.DataFrame, candidates: pl.DataFrame, previous: Register, kind: EntityKind, settings: LinkageSettings
+    frame: pl.DataFrame,
+    candidates: pl.DataFrame,
+    previous: Register,
+    kind: EntityKind,
+    settings: LinkageSettings,
 ) -> Clusters:
     linked = candidates.filter(pl.col("strength").is_not_null())
     edges: list[Edge] = list(
@@ -185,7 +195,9 @@ def link(
     decided = _binding(kind, decisions, frame)
     candidates = _candidates(scores, keys, decided, settings.threshold)
     clusters = _clusters(frame, candidates, previous, kind, settings)
-    of = frame.select("source", "record_id", "unique_id").with_columns(cluster=pl.Series(clusters.of, dtype=pl.Int64))
+    of = frame.select("source", "record_id", "unique_id").with_columns(
+        cluster=pl.Series(clusters.of, dtype=pl.Int64)
+    )
     registered = register(kind, of, previous, as_of)
 
     sized = of.with_columns(records=pl.len().over("cluster").cast(pl.Int64))
@@ -214,9 +226,11 @@ def link(
         for nodes in clusters.suspects
     ]
     if clusters.refused:
-        notes.append(f"{kind}: {len(clusters.refused)} links refused because a decision or identifiers keep them apart")
+        notes.append(
+            f"{kind}: {len(clusters.refused)} links refused because a decision or identifiers keep them apart"
+        )
     return Linkage(
-        pairs=pairs.select(list(PAIRS_SCHEMA)).cast(PAIRS_SCHEMA).sort(list(PAIRS_SCHEMA)[:4]),  # type: ignore[arg-type]
+        pairs=pairs.select(list(PAIRS_SCHEMA)).cast(PAIRS_SCHEMA).sort(list(PAIRS_SCHEMA)[:4]),
         members=registered.members,
         entities=registered.entities,
         history=registered.history,

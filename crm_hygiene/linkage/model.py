@@ -58,10 +58,15 @@ class FrozenModel:
             if the stored JSON does not have the stored version.
         """
         model = cls(
-            row["entity_kind"], row["model_version"], row["model_json"], row["rule_fingerprint"], row["record_count"]
+            row["entity_kind"],
+            row["model_version"],
+            row["model_json"],
+            row["rule_fingerprint"],
+            row["record_count"],
         )
         if _digest(f"{model.entity_kind}\n{model.model_json}") != model.model_version:
             raise ConfigurationError(
-                f"linkage model {model.model_version}: its content does not have that version; train a new model"
+                f"linkage model {model.model_version}: its content does not have that version; "
+                "train a new model"
             )
         return model

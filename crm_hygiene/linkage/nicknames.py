@@ -26,8 +26,10 @@ def nickname_roots() -> pl.DataFrame:
     """
     table = pl.read_csv(NICKNAMES_FILE, comment_prefix="#")
     own = pl.concat([table.select("formal"), table.select(formal="nickname")]).unique()
-    rows = pl.concat([
-        table.select(given="nickname", root="formal"),
-        own.select(given="formal", root="formal"),
-    ]).unique()
+    rows = pl.concat(
+        [
+            table.select(given="nickname", root="formal"),
+            own.select(given="formal", root="formal"),
+        ]
+    ).unique()
     return rows.group_by("given").agg(pl.col("root").sort().alias("given_roots")).sort("given")

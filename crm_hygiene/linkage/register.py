@@ -17,26 +17,30 @@ import polars as pl
 
 from crm_hygiene.linkage.settings import EntityKind
 
-MEMBERS_SCHEMA = {"source": pl.String, "record_id": pl.String, "entity_id": pl.String}
+MEMBERS_SCHEMA = pl.Schema({"source": pl.String(), "record_id": pl.String(), "entity_id": pl.String()})
 STAMP = pl.Datetime("us", "UTC")
-ENTITIES_SCHEMA = {
-    "entity_id": pl.String,
-    "status": pl.String,
-    "resolves_to": pl.String,
-    "founding_source": pl.String,
-    "founding_record_id": pl.String,
-    "founded_at": STAMP,
-    "record_count": pl.Int64,
-}
-HISTORY_SCHEMA = {
-    "event_id": pl.String,
-    "entity_id": pl.String,
-    "event": pl.String,
-    "related_entity_id": pl.String,
-    "source": pl.String,
-    "record_id": pl.String,
-    "event_at": STAMP,
-}
+ENTITIES_SCHEMA = pl.Schema(
+    {
+        "entity_id": pl.String(),
+        "status": pl.String(),
+        "resolves_to": pl.String(),
+        "founding_source": pl.String(),
+        "founding_record_id": pl.String(),
+        "founded_at": STAMP,
+        "record_count": pl.Int64(),
+    }
+)
+HISTORY_SCHEMA = pl.Schema(
+    {
+        "event_id": pl.String(),
+        "entity_id": pl.String(),
+        "event": pl.String(),
+        "related_entity_id": pl.String(),
+        "source": pl.String(),
+        "record_id": pl.String(),
+        "event_at": STAMP,
+    }
+)
 PREFIX: dict[EntityKind, str] = {"person": "P-", "organisation": "O-"}
 
 Record = tuple[str, str]
@@ -136,16 +140,15 @@ def _assign(
 def _event_ids(rows: pl.DataFrame) -> pl.DataFrame:
     texts = rows.select(
         pl.concat_str(
-            [pl.col(c).cast(pl.String).fill_null("") for c in HISTORY_SCHEMA if c != "event_id"], separator="\x1f"
+            [pl.col(c).cast(pl.String).fill_null("") for c in HISTORY_SCHEMA if c != "event_id"],
+            separator="\x1f",
         )
     ).to_series()
     ids = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
     return rows.with_columns(pl.Series("event_id", ids, dtype=pl.String)).select(list(HISTORY_SCHEMA))
 
 
-def register(
-    kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of: datetime
-) -> Registration:
+def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of: datetime) -> Registration:
     """Give each cluster its id and note what happened.
 
     Parameters
@@ -162,8 +165,8 @@ def register(
     Registration
         frames in the contracts' schemas, sorted by key.
     """
-    old_members = previous.members.select(list(MEMBERS_SCHEMA)).cast(MEMBERS_SCHEMA)  # type: ignore[arg-type]
-    old = previous.entities.select(list(ENTITIES_SCHEMA)).cast(ENTITIES_SCHEMA)  # type: ignore[arg-type]
+    old_members = previous.members.select(list(MEMBERS_SCHEMA)).cast(MEMBERS_SCHEMA)
+    old = previous.entities.select(list(ENTITIES_SCHEMA)).cast(ENTITIES_SCHEMA)
     rows = (
         clusters.select("source", "record_id", "cluster")
         .with_columns(pl.col("cluster").cast(pl.Int64))
@@ -180,7 +183,9 @@ def register(
         .agg(pl.len().cast(pl.Int64).alias("n"))
         .rename({"before": "entity_id"})
         .join(
-            founders.select("entity_id", "cluster", has_founder=pl.lit(True)), on=["entity_id", "cluster"], how="left"
+            founders.select("entity_id", "cluster", has_founder=pl.lit(True)),
+            on=["entity_id", "cluster"],
+            how="left",
         )
         .with_columns(
             pl.col("has_founder").fill_null(False),
@@ -208,7 +213,10 @@ def register(
         .sort("entity_id", "cluster")
     )
     playing = pl.concat(
-        [open_parts.select("entity_id"), touched.select(entity_id="founder_of").explode("entity_id").drop_nulls()]
+        [
+            open_parts.select("entity_id"),
+            touched.select(entity_id="founder_of").explode("entity_id").drop_nulls(),
+        ]
     ).unique()
     known = {
         row[0]: (row[1], (row[2], row[3]), row[4])
@@ -216,7 +224,9 @@ def register(
         .select("entity_id", "founded_at", "founding_source", "founding_record_id", "resolves_to")
         .iter_rows()
     }
-    assigned, split = _assign(kind, ranked_parts, ranked, known, set(old["entity_id"]), set(settled["entity_id"]))
+    assigned, split = _assign(
+        kind, ranked_parts, ranked, known, set(old["entity_id"]), set(settled["entity_id"])
+    )
 
     numbers = pl.DataFrame(
         {"rank": list(assigned), "entity_id": list(assigned.values())},
@@ -226,13 +236,16 @@ def register(
     members_now = rows.join(id_of, on="cluster", how="left").sort("source", "record_id")
     entities = _entities(members_now, old, founders, id_of, as_of)
     split_pairs = [
-        (entity, assigned[number]) for entity in sorted(split) for number in split[entity] if assigned[number] != entity
+        (entity, assigned[number])
+        for entity in sorted(split)
+        for number in split[entity]
+        if assigned[number] != entity
     ]
     history = _history(members_now, old_members, old, entities, split_pairs, as_of)
     return Registration(
         members=members_now.select(list(MEMBERS_SCHEMA)),
-        entities=entities.select(list(ENTITIES_SCHEMA)).cast(ENTITIES_SCHEMA).sort("entity_id"),  # type: ignore[arg-type]
-        history=history.cast(HISTORY_SCHEMA).sort("event_id"),  # type: ignore[arg-type]
+        entities=entities.select(list(ENTITIES_SCHEMA)).cast(ENTITIES_SCHEMA).sort("entity_id"),
+        history=history.cast(HISTORY_SCHEMA).sort("event_id"),
     )
 
 
@@ -263,7 +276,9 @@ def _entities(
         .unique("before", keep="first", maintain_order=True)
         .select(entity_id="before", moved="entity_id")
     )
-    known = old.drop("record_count").join(live.select("entity_id", "record_count"), on="entity_id", how="left")
+    known = old.drop("record_count").join(
+        live.select("entity_id", "record_count"), on="entity_id", how="left"
+    )
     known = known.join(home, on="entity_id", how="left").join(moved_to, on="entity_id", how="left")
     is_live = pl.col("record_count").is_not_null()
     known = known.with_columns(
@@ -305,7 +320,9 @@ def _history(
     """Events of this night. A record whose entity merged as a whole did not move."""
     nothing = pl.lit(None, dtype=pl.String)
 
-    def events(rows: pl.DataFrame, event: str, related: pl.Expr, source: pl.Expr, record: pl.Expr) -> pl.DataFrame:
+    def events(
+        rows: pl.DataFrame, event: str, related: pl.Expr, source: pl.Expr, record: pl.Expr
+    ) -> pl.DataFrame:
         return rows.select(
             "entity_id",
             event=pl.lit(event),
@@ -331,7 +348,8 @@ def _history(
             "retired", nothing, nothing, nothing,
         ),
         events(
-            now.filter((pl.col("status") == "live") & (pl.col("was") != "live")), "revived", nothing, nothing, nothing
+            now.filter((pl.col("status") == "live") & (pl.col("was") != "live")), 
+            "revived", nothing, nothing, nothing,
         ),
         events(
             pl.DataFrame(split_pairs, schema={"entity_id": pl.String, "other": pl.String}, orient="row"),
@@ -348,7 +366,12 @@ def _history(
     found += [
         events(arrived, "joined", nothing, *record),
         events(moved, "joined", pl.col("before"), *record),
-        events(moved.select("source", "record_id", entity_id="before", other="entity_id"), "left", pl.col("other"), *record),
+        events(
+            moved.select("source", "record_id", entity_id="before", other="entity_id"),
+            "left",
+            pl.col("other"),
+            *record,
+        ),
         events(left, "left", nothing, *record),
     ]
     return _event_ids(pl.concat(found).unique())

@@ -12,8 +12,12 @@ SAME_QUESTION = {
     "person": "Are these two records the same person?",
     "organisation": "Are these two records the same organisation?",
 }
-CONFLICT_QUESTION = "These records are kept apart although evidence links them: is the link wrong, or what keeps them apart?"
-SUSPECT_QUESTION = "This record belongs to a suspiciously large cluster that was held back: what really belongs together?"
+CONFLICT_QUESTION = (
+    "These records are kept apart although evidence links them: is the link wrong, or what keeps them apart?"
+)
+SUSPECT_QUESTION = (
+    "This record belongs to a suspiciously large cluster that was held back: what really belongs together?"
+)
 
 REVIEW_KEY = ["source_l", "record_id_l", "source_r", "record_id_r"]
 
@@ -23,9 +27,7 @@ def _with_ids(kind: EntityKind, rows: pl.DataFrame) -> pl.DataFrame:
         hashlib.sha256("\x1f".join([kind, *(part or "" for part in row)]).encode()).hexdigest()[:16]
         for row in rows.select("question", *REVIEW_KEY).iter_rows()
     ]
-    return rows.with_columns(
-        pl.Series("review_id", ids, dtype=pl.String), pl.lit(kind).alias("entity_kind")
-    )
+    return rows.with_columns(pl.Series("review_id", ids, dtype=pl.String), pl.lit(kind).alias("entity_kind"))
 
 
 def review_queue(

@@ -44,8 +44,8 @@ def known_comparisons(
             continue
         if set(learned[comparison.name]) != {level.name for level in comparison.scored}:
             notes.append(
-                f"comparison '{comparison.name}' has other levels than model {model.model_version} was trained "
-                "with and is left out; train a new model"
+                f"comparison '{comparison.name}' has other levels than model {model.model_version} was "
+                "trained with and is left out; train a new model"
             )
             continue
         if all(frame[c].null_count() == frame.height for c in comparison.columns):
@@ -109,7 +109,8 @@ def score(
     with quiet_splink():
         api = DuckDBAPI(con)
         linker = Linker(
-            api.register("records"), splink_settings(comparisons, numbers, content["prior"], list(blocks.rules)),
+            api.register("records"),
+            splink_settings(comparisons, numbers, content["prior"], list(blocks.rules)),
             log_level=None,
         )
         for column in frequency_columns(comparisons):

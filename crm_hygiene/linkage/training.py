@@ -7,6 +7,7 @@ fixed seed, so that the same records give the same model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,13 @@ LEAST_U, MOST_U = 1e-7, 0.9999
 # A non-match share estimated from random pairs includes true pairs; never take away more than this share.
 LEAST_KEPT = 0.02
 
+# Of a level's default m, what is left when matches were seen and none fell into it.
+UNSEEN_SHARE = 0.1
+# Splink samples a training rule's pairs after a probing pass; about this many pairs are enough for it.
+PROBED_PAIRS = 2_000_000
+# With too few records to count anything, the chance of a match is taken as in a base of this many records.
+SMALLEST_BASE = 1000
+
 
 def _round(value: float) -> float:
     return float(f"{value:.6g}")
@@ -46,11 +54,16 @@ def term_frequencies(
     """
     found: dict[str, dict[str, Any]] = {}
     for column in columns:
-        counted = frame.select(pl.col(column).drop_nulls()).group_by(column).len().sort(["len", column], descending=[True, False])
+        counted = (
+            frame.select(pl.col(column).drop_nulls())
+            .group_by(column)
+            .len()
+            .sort(["len", column], descending=[True, False])
+        )
         total = int(counted["len"].sum() or 0)
         common = counted.filter(pl.col("len") > 1).head(most_values)
         rest = counted.join(common, on=column, how="anti")
-        floor = (rest["len"].sum() / max(rest.height, 1) if rest.height else 1) / max(total, 1)
+        floor = (int(rest["len"].sum()) / rest.height if rest.height else 1) / max(total, 1)
         found[column] = {
             "floor": _round(floor),
             "values": {value: _round(count / total) for value, count in sorted(common.iter_rows())},
@@ -68,7 +81,9 @@ def _no_frequencies(comparisons: Sequence[Comparison]) -> dict[str, dict[str, An
     }
 
 
-def bounded(comparison: Comparison, numbers: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+def bounded(
+    comparison: Comparison, numbers: dict[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
     """Numbers that make sense: shares within bounds, full agreement never against, disagreement never for.
 
     Expectation maximisation can settle on a mirror image in which agreement counts against a match;
@@ -87,22 +102,31 @@ def bounded(comparison: Comparison, numbers: dict[str, tuple[float, float]]) -> 
     return result
 
 
-def _learned(linker: Any, comparisons: Sequence[Comparison], defaults: Numbers) -> Numbers:
-    """Trained m and u by level; where training saw nothing, the default."""
+def _learned(linker: Any, comparisons: Sequence[Comparison], start: Numbers, defaults: Numbers) -> Numbers:
+    """Trained m and u by level.
+
+    Splink leaves a level at its start where training never saw it among matches. If the comparison's
+    other levels were trained, that level is rare among matches, not as common as its default says.
+    """
     document = linker.misc.save_model_to_json(None)
     by_name = {c["output_column_name"]: c["comparison_levels"] for c in document["comparisons"]}
     numbers: Numbers = {}
     for comparison in comparisons:
-        numbers[comparison.name] = {}
-        for level, entry in zip(comparison.levels, by_name[comparison.name], strict=True):
-            if level.is_null:
-                continue
-            m, u = defaults[comparison.name][level.name]
-            trained_m, trained_u = entry.get("m_probability"), entry.get("u_probability")
-            numbers[comparison.name][level.name] = (
-                float(trained_m) if isinstance(trained_m, float) else m,
-                float(trained_u) if isinstance(trained_u, float) else u,
-            )
+        if comparison.name not in by_name:
+            # A session that Splink breaks off leaves out the comparisons it had set aside for it.
+            numbers[comparison.name] = dict(start[comparison.name])
+            continue
+        entries = {
+            level.name: (float(entry["m_probability"]), float(entry["u_probability"]))
+            for level, entry in zip(comparison.levels, by_name[comparison.name], strict=True)
+            if not level.is_null
+        }
+        begun, usual = start[comparison.name], defaults[comparison.name]
+        is_trained = any(m != begun[name][0] for name, (m, _) in entries.items())
+        numbers[comparison.name] = {
+            name: (min(m, UNSEEN_SHARE * usual[name][0]) if is_trained and m == begun[name][0] else m, u)
+            for name, (m, u) in entries.items()
+        }
     return numbers
 
 
@@ -131,9 +155,7 @@ def _pair_count(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> int:
     return int(rows[0][0])
 
 
-def _prior(
-    con: duckdb.DuckDBPyConnection, kind: EntityKind, count: int, settings: LinkageSettings
-) -> float:
+def _prior(con: duckdb.DuckDBPyConnection, kind: EntityKind, count: int, settings: LinkageSettings) -> float:
     """Probability that two random records match: pairs under strict rules over the rules' recall.
 
     The best single rule is a lower bound of their union; the sum an upper one. The union is counted
@@ -142,7 +164,7 @@ def _prior(
     rules = settings.rules_of(kind)
     possible = max(count * (count - 1) / 2, 1.0)
     counts = {columns: _pair_count(con, columns) for columns in rules.prior_rules}
-    useful = [columns for columns, pairs in counts.items() if 0 < pairs]
+    useful = [columns for columns, pairs in counts.items() if pairs > 0]
     pairs = 0
     if useful and sum(counts.values()) <= 20 * count + 100_000:
         union = " UNION ".join(
@@ -181,12 +203,14 @@ def train(
     rules = settings.rules_of(kind)
     notes: list[str] = []
     frequencies = _no_frequencies(comparisons)
-    prior = _round(min(0.1 * rules.prior / max(frame.height, 2), 0.1))
+    prior = _round(min(0.1 * rules.prior / max(frame.height, SMALLEST_BASE), 0.1))
     if comparisons and frame.height >= settings.min_training_records:
         load(con, "records", frame)
+        prior = _prior(con, kind, frame.height, settings)
         with single_thread(con, settings), quiet_splink():
-            prior = _prior(con, kind, frame.height, settings)
-            frequencies = term_frequencies(frame, frequency_columns(comparisons), settings.term_frequency_values)
+            frequencies = term_frequencies(
+                frame, frequency_columns(comparisons), settings.term_frequency_values
+            )
             numbers, trained_by = _estimate(con, kind, comparisons, numbers, prior, settings)
         con.execute("DROP TABLE records")
         if not trained_by:
@@ -215,25 +239,30 @@ def _estimate(
     from splink import DuckDBAPI, Linker, block_on
     from splink.internals.exceptions import EMTrainingException
 
-    usable = [c for c in settings.rules_of(kind).training if _pair_count(con, c) >= settings.min_training_pairs]
+    counts = {columns: _pair_count(con, columns) for columns in settings.rules_of(kind).training}
+    usable = {columns: pairs for columns, pairs in counts.items() if pairs >= settings.min_training_pairs}
 
     def fit(start: Numbers, sample: bool) -> tuple[Numbers, Numbers, list[str]]:
-        linker = Linker(DuckDBAPI(con).register("records"), splink_settings(comparisons, start, prior, []), log_level=None)
+        linker = Linker(
+            DuckDBAPI(con).register("records"), splink_settings(comparisons, start, prior, []), log_level=None
+        )
         if sample:
             linker.training.estimate_u_using_random_sampling(
                 max_pairs=settings.random_pairs, seed=settings.seed, min_count_per_level=None, num_chunks=1
             )
-        sampled = _learned(linker, comparisons, start)
+        sampled = _learned(linker, comparisons, start, defaults)
         done = []
-        for columns in usable:
+        for columns, pairs in usable.items():
             try:
                 linker.training.estimate_parameters_using_expectation_maximisation(
-                    block_on(*columns), max_pairs=settings.training_pairs, record_sample_proportion=1.0
+                    block_on(*columns),
+                    max_pairs=settings.training_pairs,
+                    record_sample_proportion=min(1.0, math.sqrt(PROBED_PAIRS / pairs)),
                 )
             except (EMTrainingException, ValueError, ZeroDivisionError, duckdb.Error):
                 continue
             done.append(" and ".join(columns))
-        return sampled, _learned(linker, comparisons, sampled), done
+        return sampled, _learned(linker, comparisons, start, defaults), done
 
     sampled, learned, done = fit(defaults, sample=True)
     cleaned = _without_true_pairs(sampled, learned, prior)

@@ -60,7 +60,8 @@ def take_snapshot(path: Path, scratch: Path | None = None) -> Snapshot:
     try:
         before = path.stat()
         with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
+            # A writer that keeps ahead must not keep us copying for ever.
+            while count <= before.st_size and (block := stream.read(_BLOCK)):
                 digest.update(block)
                 copy.write(block)
                 count += len(block)

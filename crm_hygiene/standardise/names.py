@@ -21,7 +21,8 @@ PARTS = ("name_prefix", "given_name", "middle_name", "family_name", "name_suffix
 PARTICLES = frozenset(
     {
         "van", "von", "der", "den", "de", "del", "della", "di", "da", "do", "dos", "das", "du", "la", "le",
-        "las", "los", "ter", "ten", "te", "zu", "zum", "zur", "af", "av", "al", "el", "bin", "ibn", "y", "e", "i",
+        "las", "los", "ter", "ten", "te", "zu", "zum", "zur", "af", "av", "al", "el", "bin", "ibn", "y",
+        "e", "i",
     }
 )  # fmt: skip
 _NOBLE = (

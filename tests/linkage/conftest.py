@@ -15,7 +15,9 @@ NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def word(random: Random, syllables: int) -> str:
-    return "".join(random.choice("bdfgklmnprstvz") + random.choice("aeiou") for _ in range(syllables)).capitalize()
+    return "".join(
+        random.choice("bdfgklmnprstvz") + random.choice("aeiou") for _ in range(syllables)
+    ).capitalize()
 
 
 def _people() -> Callable[..., pl.DataFrame]:
@@ -27,7 +29,7 @@ def _people() -> Callable[..., pl.DataFrame]:
                 row.setdefault("email_normalised", row["email"])
                 row.setdefault("email_domain", row["email"].split("@")[1])
                 row.setdefault("email_kind", "person")
-        return pl.DataFrame(filled, schema_overrides={k: v for k, v in contract.schema.items()}).pipe(contract.shape)
+        return pl.DataFrame(filled, schema_overrides=dict(contract.schema)).pipe(contract.shape)
 
     return make
 
@@ -63,9 +65,13 @@ def crowd() -> pl.DataFrame:
             rows.append({**row, "email": None, "source": "web_forms", "record_id": f"w{i:03}"})
         elif i < 80:
             typo = family[:3] + family[4:]
-            rows.append({**row, "family_name": typo, "phone": None, "source": "web_forms", "record_id": f"w{i:03}"})
+            rows.append(
+                {**row, "family_name": typo, "phone": None, "source": "web_forms", "record_id": f"w{i:03}"}
+            )
         elif i < 120:
-            rows.append({**row, "given_name": given[0], "city": None, "source": "web_forms", "record_id": f"w{i:03}"})
+            rows.append(
+                {**row, "given_name": given[0], "city": None, "source": "web_forms", "record_id": f"w{i:03}"}
+            )
     return _people()(*rows)
 
 

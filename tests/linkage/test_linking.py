@@ -12,7 +12,6 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import FrozenModel, Linkage, Register, pairwise
 from crm_hygiene.linkage.linking import levels_of
 
-
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 Run = Callable[..., Linkage]
@@ -27,7 +26,9 @@ def frames(outcome: Linkage) -> list[pl.DataFrame]:
 
 
 def same(one: Linkage, other: Linkage) -> bool:
-    return one.model == other.model and all(a.equals(b) for a, b in zip(frames(one), frames(other), strict=True))
+    return one.model == other.model and all(
+        a.equals(b) for a, b in zip(frames(one), frames(other), strict=True)
+    )
 
 
 def test_row_order_and_threads_change_nothing(crowd: pl.DataFrame, linked_crowd: Linkage, run: Run) -> None:
@@ -61,8 +62,13 @@ def test_a_frozen_model_gives_the_same_and_is_not_trained_again(
     crowd: pl.DataFrame, linked_crowd: Linkage, run: Run
 ) -> None:
     first = linked_crowd
-    row = {"entity_kind": "person", **{k: getattr(first.model, k) for k in (
-        "model_version", "model_json", "rule_fingerprint", "record_count")}}  # fmt: skip
+    row = {
+        "entity_kind": "person",
+        **{
+            k: getattr(first.model, k)
+            for k in ("model_version", "model_json", "rule_fingerprint", "record_count")
+        },
+    }
     again = run(crowd, model=FrozenModel.thaw(row))
     assert again.pairs.equals(first.pairs)
     assert again.model.model_version == first.model.model_version
@@ -106,15 +112,20 @@ def test_three_records_link_without_training(people: Rows, run: Run, groups: Gro
 
 def test_a_role_address_links_nobody(people: Rows, run: Run) -> None:
     shared = {"email": "info@acme.example", "email_kind": "role", "phone": "+4930123456"}
-    names = [("Ada", "King"), ("Bo", "Lind"), ("Cy", "Marsh"), ("Di", "North"), ("Ed", "Olsen"), ("Flo", "Page")]
+    names = [
+        ("Ada", "King"),
+        ("Bo", "Lind"),
+        ("Cy", "Marsh"),
+        ("Di", "North"),
+        ("Ed", "Olsen"),
+        ("Flo", "Page"),
+    ]
     outcome = run(people(*({**shared, "given_name": g, "family_name": f} for g, f in names)))
     assert outcome.members["entity_id"].n_unique() == len(names)
     assert any(note.startswith("phone: 1 generic value on 6 records") for note in outcome.notes)
 
 
-def test_a_shared_personal_mailbox_links_nobody_falsely(
-    crowd: pl.DataFrame, people: Rows, run: Run
-) -> None:
+def test_a_shared_personal_mailbox_links_nobody_falsely(crowd: pl.DataFrame, people: Rows, run: Run) -> None:
     strangers = crowd.filter(pl.col("source") == "crm_contacts").head(40)
     shared = strangers.with_columns(
         email=pl.lit("office@acme.example"),
@@ -132,25 +143,32 @@ def test_two_of_one_household_mailbox_stay_apart_and_a_nameless_record_joins_nei
     people: Rows, run: Run, groups: Groups
 ) -> None:
     home = {"email": "smiths@home.example", "email_kind": "free", "family_name": "Smith"}
-    outcome = run(people(
-        {**home, "given_name": "Walter"}, {**home, "given_name": "Brigitte"},
-        {"email": "smiths@home.example", "email_kind": "free"},
-    ))  # fmt: skip
+    outcome = run(
+        people(
+            {**home, "given_name": "Walter"},
+            {**home, "given_name": "Brigitte"},
+            {"email": "smiths@home.example", "email_kind": "free"},
+        )
+    )
     assert groups(outcome) == {frozenset({"0"}), frozenset({"1"}), frozenset({"2"})}
 
 
 def test_vendor_statements_link(people: Rows, run: Run, groups: Groups) -> None:
-    outcome = run(people(
-        {"source": "salesforce_leads", "record_id": "L1", "converted_person_record_id": "C1"},
-        {"source": "salesforce_contacts", "record_id": "C1", "merged_record_ids": ["C2"]},
-        {"source": "salesforce_contacts", "record_id": "C2"},
-        {"source": "hubspot_contacts", "record_id": "C1"},
-    ))  # fmt: skip
+    outcome = run(
+        people(
+            {"source": "salesforce_leads", "record_id": "L1", "converted_person_record_id": "C1"},
+            {"source": "salesforce_contacts", "record_id": "C1", "merged_record_ids": ["C2"]},
+            {"source": "salesforce_contacts", "record_id": "C2"},
+            {"source": "hubspot_contacts", "record_id": "C1"},
+        )
+    )
     assert frozenset({"L1", "C1", "C2"}) in groups(outcome)
     assert set(outcome.pairs["match_key"]) == {"merged_record_ids", "converted_person_record_id"}
 
 
-def test_different_binds_through_a_bridging_record(people: Rows, run: Run, decide: Rows, groups: Groups) -> None:
+def test_different_binds_through_a_bridging_record(
+    people: Rows, run: Run, decide: Rows, groups: Groups
+) -> None:
     records = people(JOHN, JOHN, JOHN)
     outcome = run(records, decisions=decide(("0", "1", "different")))
     found = groups(outcome)
@@ -172,8 +190,12 @@ def test_same_joins_strangers_and_a_revoked_decision_does_not(
 def test_revoking_a_merge_gives_both_ids_back(people: Rows, run: Run, decide: Rows) -> None:
     records = people(JOHN, {"given_name": "Zoe", "family_name": "Quinn"})
     first = run(records)
-    merged = run(records, previous=Register(first.members, first.entities), decisions=decide(("0", "1", "same")),
-                 as_of=NIGHT + timedelta(days=1))  # fmt: skip
+    merged = run(
+        records,
+        previous=Register(first.members, first.entities),
+        decisions=decide(("0", "1", "same")),
+        as_of=NIGHT + timedelta(days=1),
+    )
     assert merged.members["entity_id"].n_unique() == 1
     back = run(records, previous=Register(merged.members, merged.entities), as_of=NIGHT + timedelta(days=2))
     assert back.members.equals(first.members)
@@ -191,13 +213,25 @@ def test_an_unsure_pair_is_not_asked_again(people: Rows, run: Run, decide: Rows)
 
 
 def test_organisations_link_by_tax_id_and_contradicting_tax_ids_hold_apart(run: Run, groups: Groups) -> None:
-    base: dict[str, Any] = {"organisation_name": "Nordwind Logistik", "city": "Hamburg", "postal_code": "20095",
-                            "website_domain": "nordwind.example", "phone": "+49401234567"}  # fmt: skip
-    records = pl.DataFrame([
-        {**base, "source": "crm_accounts", "record_id": "a", "tax_id": "DE111111111"},
-        {**base, "source": "erp_invoices", "record_id": "b", "tax_id": "DE222222222"},
-        {"source": "erp_invoices", "record_id": "c", "organisation_name": "NWL Hamburg", "tax_id": "DE111111111"},
-    ])  # fmt: skip
+    base: dict[str, Any] = {
+        "organisation_name": "Nordwind Logistik",
+        "city": "Hamburg",
+        "postal_code": "20095",
+        "website_domain": "nordwind.example",
+        "phone": "+49401234567",
+    }
+    records = pl.DataFrame(
+        [
+            {**base, "source": "crm_accounts", "record_id": "a", "tax_id": "DE111111111"},
+            {**base, "source": "erp_invoices", "record_id": "b", "tax_id": "DE222222222"},
+            {
+                "source": "erp_invoices",
+                "record_id": "c",
+                "organisation_name": "NWL Hamburg",
+                "tax_id": "DE111111111",
+            },
+        ]
+    )
     outcome = run(records, "organisation")
     assert groups(outcome) == {frozenset({"a", "c"}), frozenset({"b"})}
 
@@ -206,14 +240,22 @@ def test_a_suspect_cluster_keeps_its_last_good_state_and_is_queued(
     crowd: pl.DataFrame, linked_crowd: Linkage, run: Run
 ) -> None:
     good = linked_crowd
-    lax = run(crowd, previous=Register(good.members, good.entities), model=good.model, review_low=0.000001,
-              threshold=0.000002, max_cluster_records=2)  # fmt: skip
+    lax = run(
+        crowd,
+        previous=Register(good.members, good.entities),
+        model=good.model,
+        review_low=0.000001,
+        threshold=0.000002,
+        max_cluster_records=2,
+    )
     assert lax.review_queue["question"].str.contains("suspiciously large").any()
     sizes = lax.members.group_by("entity_id").len()["len"]
     assert sizes.max() <= max(2, int(good.members.group_by("entity_id").len()["len"].max()))  # type: ignore[arg-type]
 
 
-def test_a_model_knows_its_version_only_from_its_content(crowd: pl.DataFrame, linked_crowd: Linkage, run: Run) -> None:
+def test_a_model_knows_its_version_only_from_its_content(
+    crowd: pl.DataFrame, linked_crowd: Linkage, run: Run
+) -> None:
     one, other = linked_crowd.model, run(crowd.head(9)).model
     assert one.model_version != other.model_version
     assert replace(one, record_count=1).model_version == one.model_version

@@ -33,7 +33,10 @@ def ids(outcome: Registration) -> dict[str, str]:
 
 
 def states(outcome: Registration) -> dict[str, tuple[str, str | None]]:
-    return {row[0]: (row[1], row[2]) for row in outcome.entities.select("entity_id", "status", "resolves_to").iter_rows()}
+    return {
+        row[0]: (row[1], row[2])
+        for row in outcome.entities.select("entity_id", "status", "resolves_to").iter_rows()
+    }
 
 
 def as_groups(partition: list[int | None]) -> dict[str, int]:
@@ -55,7 +58,11 @@ def check_invariants(outcome: Registration, groups: dict[str, int], published: s
         assert (target in live) if status == "alias" else target is None
     assert outcome.entities["entity_id"].n_unique() == outcome.entities.height
     assert outcome.history["event_id"].n_unique() == outcome.history.height
-    for part, table in ((outcome.members, "members"), (outcome.entities, "entities"), (outcome.history, "history")):
+    for part, table in (
+        (outcome.members, "members"),
+        (outcome.entities, "entities"),
+        (outcome.history, "history"),
+    ):
         assert part.schema == contract_of(f"linked.person_{table}").schema
 
 
@@ -118,7 +125,7 @@ def test_a_split_leaves_the_id_with_the_largest_part() -> None:
     after = night({"a": 1, "b": 2, "c": 2}, before, 1)
     assert ids(after)["b"] == ids(before)["a"]
     assert ids(after)["a"] == new_id("person", ("s", "a"), 1)
-    assert set(after.history["event"]) == {"split", "created", "left", "joined"} - {"joined"} | {"joined"} & set(after.history["event"])
+    assert {"split", "created", "left"} <= set(after.history["event"])
 
 
 def test_a_tie_leaves_the_id_with_the_founding_record() -> None:

@@ -51,7 +51,8 @@ def read(folder: Path, mapping: Mapping, text: str) -> tuple[pl.DataFrame, Lande
 
 
 PARTY = """<NtryDtls><TxDtls><Refs><EndToEndId>NOTPROVIDED</EndToEndId></Refs><RltdPties>
-<Dbtr><Pty><Nm>Payer &amp; Co</Nm><Id><OrgId><Othr><Id>DE1</Id><SchmeNm><Cd>TXID</Cd></SchmeNm></Othr></OrgId></Id></Pty>
+<Dbtr><Pty><Nm>Payer &amp; Co</Nm><Id><OrgId><Othr>
+<Id>DE1</Id><SchmeNm><Cd>TXID</Cd></SchmeNm></Othr></OrgId></Id></Pty>
 </Dbtr><DbtrAcct><Id><IBAN>FR76</IBAN></Id></DbtrAcct><Cdtr><Pty><Nm>Us</Nm></Pty></Cdtr></RltdPties>
 <RmtInf><Ustrd>Invoice 7</Ustrd><Strd><RfrdDocInf><Nb>R-7</Nb></RfrdDocInf>
 <CdtrRefInf><Ref>RF18</Ref></CdtrRefInf></Strd></RmtInf></TxDtls></NtryDtls>"""
@@ -126,7 +127,7 @@ def test_ids_without_or_with_repeated_references_differ(landing: Path, statement
 
 def test_balances_that_do_not_add_up_refuse_the_file(landing: Path, statements: Mapping) -> None:
     text = message(balance("PRCD", "10") + balance("CLBD", "12") + entry("1.00"))
-    with pytest.raises(FileRefused, match="S1: opening 10 plus entries 1.00 is 11.00"):
+    with pytest.raises(FileRefused, match=r"S1: opening 10 plus entries 1\.00 is 11\.00"):
         read(landing, statements, text)
     lenient = statements.model_copy(update={"strict_balances": False})
     frame, landed = read(landing, lenient, text)
