@@ -101,7 +101,7 @@ def _ledger_asset(mappings: dict[str, Mapping]) -> dg.AssetsDefinition:
             for p, names in found.contested.items()
         }
         for file, why in odd.items():
-            context.log.warning(f"{file} did not land: {why}")
+            context.log.info(f"{file} did not land: {why}")
         yield dg.MaterializeResult(metadata={"files without a source": len(odd)})
         yield dg.AssetCheckResult(
             check_name="every_file_claimed",

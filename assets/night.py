@@ -49,7 +49,7 @@ def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
                 return
             text = str(meta.get("orig_message") or record.getMessage()) if isinstance(meta, dict) else ""
             is_ours = not text.startswith("Dependencies for step")
-            if record.levelno >= logging.WARNING and is_ours:
+            if record.levelno == logging.WARNING and is_ours:
                 notes.append(text)
             if record.levelno >= logging.INFO and step:
                 progress(step, text)

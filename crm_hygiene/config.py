@@ -27,8 +27,8 @@ class LandingConfig(_Section):
 
     folder: Path = Path("landing")
     ignore: tuple[str, ...] = (
-        "truth/*",
         "README*",
+        "LICENSE*",
         "*.md",
         "*.tmp",
         "*.part",

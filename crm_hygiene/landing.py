@@ -175,7 +175,7 @@ def land_source(night: Night, mapping: Mapping, paths: list[Path]) -> LandedSour
             _land_file(night, mapping, path, file, ledger, outcome)
         except FileRefused as error:
             # The message is kept: it must name the file as users know it, not this machine's path.
-            _refuse(night, mapping, path, file, ledger, str(error).replace(str(path), file), outcome)
+            _refuse(night, mapping, path, file, ledger, str(error).replace(str(path), file).removeprefix(f"{file}: "), outcome)
     return outcome
 
 

@@ -78,6 +78,7 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
     )
     quarantine = (
         lake.scan(contract_of("quality.quarantine"))
+        .filter(pl.col("row").is_not_null())  # without a row it is a refused file, told elsewhere
         .select("table_name", "source", pl.col("reasons"))
         .explode("reasons", empty_as_null=True, keep_nulls=True)
         .collect()
@@ -206,10 +207,12 @@ def _show_arrivals(summary: Summary, console: Console) -> None:
                 ((s["source"], s["files"], s["row_count"], s["refused_count"] or "") for s in summary.landed),
             )
         )
+    by_reason: dict[str, list[str]] = {}
     for file in summary.refused_files:
-        console.print(
-            f"  [red]refused[/red] {escape(file['file'])}: {escape(file['reason'])}", highlight=False
-        )
+        by_reason.setdefault(file["reason"], []).append(file["file"])
+    for reason, names in by_reason.items():
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        console.print(f"  [red]refused[/red] {escape(shown)}: {escape(reason)}", highlight=False)
     for name in summary.unclaimed_files[:10]:
         console.print(f"  [yellow]no source claims[/yellow] {escape(name)}", highlight=False)
     if len(summary.unclaimed_files) > 10:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -32,21 +33,28 @@ def _text(cell: object) -> str:
     return str(cell)
 
 
+def _widths(columns: list[str], rows: list[list[str]]) -> int:
+    """Characters a table of these cells needs, with two blanks between columns."""
+    return sum(max(len(name), *(len(row[i]) for row in rows)) + 2 for i, name in enumerate(columns))
+
+
 def show_frame(frame: pl.DataFrame, console: Console, limit: int) -> None:
-    """Print up to `limit` rows, and how many there are."""
+    """Print up to `limit` rows, and how many there are; rows too wide for the terminal one cell a line."""
     if frame.width == 0:
         console.print("done")
         return
-    numeric = [dtype.is_numeric() for dtype in frame.dtypes]
-    # Markup in data is data: rich must not read brackets as styles.
-    rows = (
-        [_text(c).replace("[", r"\[") if not isinstance(c, int) else c for c in row]
-        for row in frame.head(limit).iter_rows()
-    )
-    console.print(
-        table(
-            None, [(c, "right" if n else "left") for c, n in zip(frame.columns, numeric, strict=True)], rows
-        )
-    )
+    columns = frame.columns
+    rows = [[_text(cell) for cell in row] for row in frame.head(limit).iter_rows()]
+    if rows and _widths(columns, rows) > console.width:
+        label = max(len(name) for name in columns)
+        for number, row in enumerate(rows, start=1):
+            console.print(f"[dim]-- {number} --[/dim]")
+            for name, cell in zip(columns, row, strict=True):
+                console.print(f"{name:>{label}}  {escape(cell)}", highlight=False, soft_wrap=True)
+    else:
+        sides = ["right" if dtype.is_numeric() else "left" for dtype in frame.dtypes]
+        # Brackets in data are data: rich must not read them as styles.
+        escaped = ([escape(cell) for cell in row] for row in rows)
+        console.print(table(None, zip(columns, sides, strict=True), escaped))
     more = frame.height - limit
     console.print(f"{frame.height:,} rows" + (f", {more:,} more not shown (--limit)" if more > 0 else ""))

@@ -79,6 +79,16 @@ def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
     )
 
 
+def _spells_name(user: pl.Expr) -> pl.Expr:
+    """Whether a mailbox name only spells the person's name: namesakes at two companies share it."""
+    letters = user.str.replace_all(r"[^a-z]", "")
+    named = [
+        (pl.col(part).str.len_chars() >= 2) & letters.str.contains(pl.col(part), literal=True)
+        for part in ("given", "family")
+    ]
+    return ~user.str.contains(r"\d") & pl.any_horizontal(part.fill_null(False) for part in named)
+
+
 def _people(rows: pl.DataFrame) -> pl.DataFrame:
     whole = fold(pl.col("full_name"), " ").str.split(" ")
     use_whole = pl.col("given_name").is_null() & pl.col("family_name").is_null()
@@ -118,7 +128,7 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
         "family",
         "email_kind",
         pl.col("mailbox").alias("email"),
-        pl.when(user.str.len_chars() >= 3).then(user).alias("email_user"),
+        pl.when((user.str.len_chars() >= 3) & ~_spells_name(user)).then(user).alias("email_user"),
         "phone_1",
         "phone_2",
         pl.col("birth").alias("birth_date"),

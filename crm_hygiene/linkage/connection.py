@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,11 +27,10 @@ def connection(settings: LinkageSettings) -> Iterator[duckdb.DuckDBPyConnection]
         con.execute("SET enable_progress_bar=false")
         if settings.threads is not None:
             con.execute(f"SET threads={settings.threads}")
-        for option in ("memory_limit", "temp_directory"):
-            value = getattr(settings, option)
-            if value is not None:
-                text = str(value).replace("'", "''")
-                con.execute(f"SET {option}='{text}'")
+        folder = settings.temp_directory or tempfile.gettempdir()
+        for option, value in (("memory_limit", settings.memory_limit), ("temp_directory", folder)):
+            text = value.replace("'", "''")
+            con.execute(f"SET {option}='{text}'")
         yield con
     finally:
         con.close()

@@ -83,8 +83,9 @@ class LinkageSettings(BaseModel):
     """Everything linkage can be told; what is not given comes from `rules.yaml`.
 
     Probabilities are 0 to 1; budgets are candidate pairs per record; `memory_limit` is DuckDB's
-    text (`3GB`). `systems` names the vendor system of a source where the part of the source's
-    name before the first underscore is not it.
+    text (`3GB`), beyond which it spills to `temp_directory`, by default the system's. `systems`
+    names the vendor system of a source where the part of the source's name before the first
+    underscore is not it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -107,7 +108,7 @@ class LinkageSettings(BaseModel):
     review_limit: int = Field(ge=0)
     seed: int
     threads: int | None = Field(default=None, ge=1)
-    memory_limit: str | None = None
+    memory_limit: str = "3GB"
     temp_directory: str | None = None
     systems: dict[str, str] = Field(default_factory=dict)
     person: KindRules
