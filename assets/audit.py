@@ -1,19 +1,23 @@
 """Audit and catalog: the run's own record, and the file analysts open."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets.presentation import schema_metadata
+from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
 from crm_hygiene.catalog import CatalogBuild, build_catalog
 from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.night import Night
-from crm_hygiene.runs import RUNS, record_run
+from crm_hygiene.runs import RUNS, published_by, record_run
 
 CATALOG = "catalog.duckdb"
+
+# Written as a by-product of steps or by stewards; Dagster learns of them when the run is recorded.
+_BY_PRODUCTS = ("quality.quarantine", "quality.gate_results", "stewardship.decisions")
 
 
 def tables_of(night: Night) -> list[str]:
@@ -27,9 +31,37 @@ def refresh_catalog(night: Night) -> CatalogBuild:
     return build_catalog(night.lake, contracts, night.config.catalog_path)
 
 
-def close_failed_night(night: Night, reason: str) -> None:
-    """Record a night that stopped, and let analysts see what its gates found."""
+def _by_products(night: Night) -> Iterator[dg.AssetMaterialization]:
+    """How the tables stand that have no computation of their own."""
+    for table in _BY_PRODUCTS:
+        if night.lake.exists(table):
+            found = table_metadata(night.lake, contract_of(table), None)
+            shown = {name: value for name, value in found.items() if not name.startswith("rows ")}
+            yield dg.AssetMaterialization(asset_key=asset_key(table), metadata=shown)
+
+
+def failure_reasons(events: Sequence[dg.DagsterEvent]) -> dict[str, str]:
+    """The innermost error of each failed step in one line, by step."""
+    found = {}
+    for event in events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            found[event.step_key or ""] = data.user_failure_data.description
+            continue
+        error = data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        found[event.step_key or ""] = (error.message if error else "").strip().split("\n")[0]
+    return found
+
+
+def close_failed_night(night: Night, reason: str, instance: dg.DagsterInstance) -> None:
+    """Record a night that stopped; let stewards and analysts see what its gates found."""
     record_run(night, tables_of(night), "stopped", datetime.now(UTC), reason)
+    for by_product in _by_products(night):
+        instance.report_runless_asset_event(by_product)
     refresh_catalog(night)
 
 
@@ -50,7 +82,15 @@ def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
     def runs(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         tonight = night.of(context)
         is_recorded = record_run(tonight, tables_of(tonight), "succeeded", datetime.now(UTC), None)
-        return dg.MaterializeResult(metadata={"recorded": is_recorded})
+        for by_product in _by_products(tonight):
+            context.log_event(by_product)
+        return dg.MaterializeResult(
+            metadata={
+                "recorded": is_recorded,
+                "tables changed": len(published_by(tonight.lake, tonight.run_id, tables_of(tonight))),
+                **table_metadata(tonight.lake, contract, None),
+            }
+        )
 
     @dg.asset(
         key=dg.AssetKey(["catalog", "duckdb"]),

@@ -1,12 +1,12 @@
 """The code location: every asset of the night, its job, its schedule and its sensors."""
 
 import os
-from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from assets.audit import audit_assets, close_failed_night
+from assets.audit import audit_assets
+from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
 from assets.conformed import conformed_assets
 from assets.golden import golden_assets
 from assets.landing import landing_assets
@@ -17,20 +17,16 @@ from assets.resources import NightResource
 from assets.signals import signals_assets
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config, load_config
-from crm_hygiene.fingerprint import fingerprint
-from crm_hygiene.landing import discover
-from crm_hygiene.night import Night, mappings_of
+from crm_hygiene.night import mappings_of
 
 JOB = "nightly"
 
-# What has to be there before the run is recorded and the catalog replaced.
+# The ends of the flow: once they are there, the run is recorded and the catalog replaced.
 _LAST = [
     "landing.files",
-    "conformed.opportunities",
     "reconciled.exceptions",
     "signals.lead_scores",
     "writeback.changes",
-    "stewardship.review_queue",
     "quality.metrics",
 ]
 
@@ -59,41 +55,10 @@ def build_defs(
         *quality_assets(),
         *audit_assets(_LAST),
     ]
-    fresh = dg.FreshnessPolicy.cron(
-        deadline_cron=config.schedule.cron,
-        lower_bound_delta=timedelta(hours=4),
-        timezone=config.schedule.timezone,
-    )
+    fresh = freshness(config)
     job = dg.define_asset_job(
         JOB, selection=dg.AssetSelection.all(), description="The whole night, from landing to the catalog."
     )
-
-    @dg.sensor(
-        job=job,
-        minimum_interval_seconds=60,
-        description="Starts the night when files in the landing folder are new or changed, and have settled.",
-    )
-    def landing_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        found = discover(config, mappings)
-        stats = [(p, p.stat()) for paths in found.claimed.values() for p in paths]
-        state = "|".join(f"{p.name}:{s.st_size}:{s.st_mtime_ns}" for p, s in sorted(stats))
-        key = fingerprint(state)
-        seen, _, started = (context.cursor or "").partition("/")
-        if key == started:
-            return dg.SkipReason("no new or changed file since the last night")
-        if key != seen:
-            # A file still being uploaded changes between two looks; wait until it has settled.
-            context.update_cursor(f"{key}/{started}")
-            return dg.SkipReason("files have changed; waiting one more look for them to settle")
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=key)], cursor=f"{key}/{key}")
-
-    @dg.run_failure_sensor(
-        monitored_jobs=[job], description="Records a night that stopped and refreshes the catalog."
-    )
-    def stopped_night(context: dg.RunFailureSensorContext) -> None:
-        close_failed_night(
-            Night.open(config, context.dagster_run.run_id), context.failure_event.message or ""
-        )
 
     return dg.Definitions(
         assets=dg.map_asset_specs(
@@ -105,15 +70,8 @@ def build_defs(
             everything,
         ),
         jobs=[job],
-        schedules=[
-            dg.ScheduleDefinition(
-                name="every_night",
-                job=job,
-                cron_schedule=config.schedule.cron,
-                execution_timezone=config.schedule.timezone,
-            )
-        ],
-        sensors=[landing_folder, stopped_night],
+        schedules=[nightly_schedule(config, job)],
+        sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
         resources={"night": NightResource(config_path=str(config_path) if config_path else None)},
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process
         # would pay the imports again.

@@ -4,14 +4,27 @@ from typing import Any
 
 import dagster as dg
 
-from assets.presentation import schema_metadata
+from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
-from crm_hygiene.contract import contract_of
+from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import discover, land_source, landing_contract
 from crm_hygiene.mapping import Mapping
+from crm_hygiene.night import Night
 
 LEDGER = "landing.files"
+
+
+def _description(mapping: Mapping, contract: Contract) -> str:
+    files = ", ".join(f"`{pattern}`" for pattern in mapping.files)
+    taught = f"\n\nWhat its exports have taught: {mapping.taught.strip()}" if mapping.taught else ""
+    return f"{contract.meaning}\n\nFiles in the landing folder that belong to it: {files}.{taught}"
+
+
+def _standing(night: Night, contract: Contract) -> dict[str, Any]:
+    """Row count, address and preview of an append-only table; what changed is what landed."""
+    found = table_metadata(night.lake, contract, None)
+    return {name: value for name, value in found.items() if not name.startswith("rows ")}
 
 
 def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
@@ -21,7 +34,7 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name="landing",
-        description=f"{contract.meaning}\n\nClaims files like: {', '.join(mapping.files)}.\n\n{mapping.taught}",
+        description=_description(mapping, contract),
         owners=["team:operator"],
         kinds={"deltalake", mapping.format if mapping.format != "auto" else "csv"},
         tags={"layer": "landing", "system": mapping.system, "pii": "true"},
@@ -30,7 +43,8 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 name="every_file_readable",
                 asset=key,
-                description="Every file of the source could be read; a refused one is tried again next night.",
+                description="Every file of the source could be read; a refused file is tried again "
+                "the next night and stops no other.",
             )
         ],
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
@@ -47,11 +61,12 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
             context.log.info(f"{mapping.source}: {outcome.row_count:,} rows from {', '.join(outcome.landed)}")
         return dg.MaterializeResult(
             metadata={
-                "landed files": len(outcome.landed),
-                "known files": len(outcome.known),
-                "landed rows": outcome.row_count,
-                "refused rows": outcome.refused_rows,
-                "dagster/uri": tonight.lake.table_uri(contract.table),
+                "new files": ", ".join(outcome.landed) or "none",
+                "files landed before": len(outcome.known),
+                "files refused": len(outcome.refused),
+                "rows landed": outcome.row_count,
+                "rows refused": outcome.refused_rows,
+                **_standing(tonight, contract),
                 **(
                     {"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in outcome.warnings))}
                     if outcome.warnings
@@ -63,7 +78,7 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
                     check_name="every_file_readable",
                     passed=not outcome.refused,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={file: reason for file, reason in outcome.refused.items()},
+                    metadata=dict(outcome.refused),
                 )
             ],
         )
@@ -102,7 +117,9 @@ def _ledger_asset(mappings: dict[str, Mapping]) -> dg.AssetsDefinition:
         }
         for file, why in odd.items():
             context.log.info(f"{file} did not land: {why}")
-        yield dg.MaterializeResult(metadata={"files without a source": len(odd)})
+        yield dg.MaterializeResult(
+            metadata={"files without a source": len(odd), **_standing(tonight, contract)}
+        )
         yield dg.AssetCheckResult(
             check_name="every_file_claimed",
             passed=not odd,

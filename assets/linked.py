@@ -82,6 +82,12 @@ def linked_assets() -> list[dg.AssetsDefinition]:
                 tables=tuple(tables),
                 reads=("conformed.people", "conformed.organisations", "stewardship.decisions"),
                 compute=_compute,
+                made_from={
+                    f"linked.{kind}_{name}": (table, "stewardship.decisions")
+                    for kind, table in KINDS
+                    for name in _PER_KIND
+                },
+                column_sources={f"linked.{kind}_members": (table,) for kind, table in KINDS},
                 extra=_promoted,
                 pins={
                     f"linked.{kind}_members": (f"linked.{kind}_entities", f"linked.{kind}_history")

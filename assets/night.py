@@ -7,11 +7,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import yaml
+from dagster._core.instance.ref import InstanceRef
+from dagster_shared.check import CheckError
 
-from crm_hygiene.config import load_config
-from crm_hygiene.night import Night
+from assets.history import history_kept_open
+from crm_hygiene.config import Config, load_config
+from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.night_lock import night_lock
 
 Progress = Callable[[str, str], None]
 
@@ -32,7 +38,30 @@ def _instance(base: Path) -> dg.DagsterInstance:
     if not home and (base / "dagster.yaml").is_file():
         home = str(base)
         os.environ["DAGSTER_HOME"] = home
-    return dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral()
+    if not home:
+        return dg.DagsterInstance.ephemeral()
+    if not Path(home).is_dir():
+        raise ConfigurationError(
+            f"DAGSTER_HOME names {home}, which is no folder; make it, or unset the variable"
+        )
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=_seen_from(Path(home))))
+
+
+def _seen_from(home: Path) -> dict[str, Any]:
+    """The storage of dagster.yaml with absolute folders: Dagster would take them from the working folder."""
+    path = home / "dagster.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def absolute(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: str(home / inner) if key == "base_dir" and isinstance(inner, str) else absolute(inner)
+            for key, inner in value.items()
+        }
+
+    sections = ("storage", "local_artifact_storage", "compute_logs")
+    return {name: absolute(document[name]) for name in sections if document and name in document}
 
 
 def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
@@ -56,7 +85,8 @@ def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
 
     @dg.logger(config_schema={})
     def console(_: dg.InitLoggerContext) -> logging.Logger:
-        logger = logging.Logger("crm_hygiene.night", logging.INFO)
+        # Dagster tells the start of a step at debug level.
+        logger = logging.Logger("crm_hygiene.night", logging.DEBUG)
         logger.addHandler(Handler())
         return logger
 
@@ -72,37 +102,42 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
         the hygiene.yaml, or None for the one in the working folder or the defaults.
     progress
         called with (step, what) as a step starts (then `what` is empty) and as it tells what it did.
-    """
-    # Imported here: the module builds the definitions of the environment when it is imported.
-    from assets.audit import close_failed_night
-    from assets.definitions import JOB, build_defs
 
+    Raises
+    ------
+    LakeError
+        if another night runs on the lake, or the lake's folder cannot be written.
+    ConfigurationError
+        if hygiene.yaml, a mapping or the schedule is wrong.
+    """
     config = load_config(config_path)
+    with night_lock(config.lake_uri):
+        return _run(config, config_path, progress)
+
+
+def _run(config: Config, config_path: Path | None, progress: Progress) -> NightOutcome:
+    # Imported here: the module builds the definitions of the environment when it is imported.
+    from assets.audit import close_failed_night, failure_reasons
+    from assets.definitions import JOB, build_defs
+    from assets.resources import night_of_run
+
     notes: list[str] = []
-    definitions = build_defs(
-        config, config_path.resolve() if config_path else None, _console(progress, notes)
-    )
+    path = config_path.resolve() if config_path else None
+    try:
+        definitions = build_defs(config, path, _console(progress, notes))
+    except (dg.DagsterInvalidDefinitionError, CheckError) as error:
+        raise ConfigurationError(f"schedule: {error}") from error
     job = definitions.resolve_job_def(JOB)
-    with _instance(config.base) as instance:
+    with history_kept_open(), _instance(config.base) as instance:
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}
         )
-        failures = {
-            event.step_key or "": _reason(event) for event in result.all_events if event.is_step_failure
-        }
-        run_id = result.run_id
-    if not result.success:
-        why = "; ".join(f"{step}: {reason}" for step, reason in failures.items())
-        close_failed_night(Night.open(config, run_id), why)
-    return NightOutcome(run_id, result.success, failures, notes)
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    """The innermost error of a failed step in one line."""
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return (error.message if error else "").strip().split("\n")[0]
+        failures = failure_reasons(result.all_events)
+        if not result.success:
+            why = "; ".join(f"{step}: {reason}" for step, reason in failures.items())
+            try:
+                close_failed_night(night_of_run(instance, result.run_id, path), why, instance)
+            except HygieneError as error:
+                # What stopped the night may stop its record too (a full disk); the first reason counts.
+                notes.append(f"the stopped night could not be recorded: {error}")
+    return NightOutcome(result.run_id, result.success, failures, notes)

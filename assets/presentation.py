@@ -11,11 +11,17 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from crm_hygiene.contract import Contract, contract_of
+from crm_hygiene.contract import Check, Contract, contract_of
 from crm_hygiene.lake import Lake, Publication
 
 PREVIEW_ROWS = 8
 _PREVIEW_COLUMNS = 10
+
+# Beyond this, comparing a table with its last version would cost the night more than it tells.
+_COMPARED_ROWS = 4_000_000
+
+# Column -> the (table, column) pairs it is made of.
+Lineage = dict[str, tuple[tuple[str, str], ...]]
 
 
 def schema_metadata(contract: Contract) -> dict[str, Any]:
@@ -37,21 +43,33 @@ def schema_metadata(contract: Contract) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(columns=columns), "key": ", ".join(contract.key)}
 
 
-def lineage_metadata(contract: Contract, sources: tuple[str, ...]) -> dict[str, Any]:
+def same_names(contract: Contract, sources: tuple[str, ...]) -> Lineage:
     """Columns of the same name in the tables a table is made from; a name has one meaning everywhere."""
-    if not sources:
-        return {}
-    deps: dict[str, list[dg.TableColumnDep]] = {}
-    lines = ["| column | comes from |", "|---|---|"]
-    for name in contract.column_names:
-        found = [table for table in sources if name in contract_of(table).column_names]
-        if found:
-            deps[name] = [dg.TableColumnDep(asset_key=table.split("."), column_name=name) for table in found]
-            lines.append(f"| {name} | {', '.join(f'{table}.{name}' for table in found)} |")
-    if not deps:
-        return {}
     return {
-        "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps),
+        name: tuple((table, name) for table in sources if name in contract_of(table).column_names)
+        for name in contract.column_names
+    }
+
+
+def lineage_metadata(contract: Contract, lineage: Lineage) -> dict[str, Any]:
+    """Where each column comes from: Dagster's own column lineage, and the same as a Markdown table."""
+    known = {name: lineage[name] for name in contract.column_names if lineage.get(name)}
+    if not known:
+        return {}
+    lines = ["| column | comes from |", "|---|---|"]
+    for name, origins in known.items():
+        by_table: dict[str, list[str]] = {}
+        for table, column in origins:
+            by_table.setdefault(table, []).append(column)
+        told = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in by_table.items())
+        lines.append(f"| `{name}` | {told.replace('_', chr(92) + '_')} |")
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            deps_by_column={
+                name: [dg.TableColumnDep(asset_key=table.split("."), column_name=c) for table, c in origins]
+                for name, origins in known.items()
+            }
+        ),
         "column lineage": dg.MetadataValue.md("\n".join(lines)),
     }
 
@@ -59,9 +77,12 @@ def lineage_metadata(contract: Contract, sources: tuple[str, ...]) -> dict[str, 
 def _cell(value: Any, is_pii: bool) -> str:
     if value is None:
         return ""
-    text = str(value)
-    if is_pii:
-        return f"{text[:1]}…"
+    if isinstance(value, list):
+        return f"({len(value)})" if is_pii else _cut(", ".join(map(str, value)))
+    return f"{str(value)[:1]}…" if is_pii else _cut(str(value))
+
+
+def _cut(text: str) -> str:
     text = text.replace("|", "¦").replace("\n", " ")
     return text if len(text) <= 40 else f"{text[:39]}…"
 
@@ -81,20 +102,55 @@ def preview(contract: Contract, frame: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def _changes(lake: Lake, contract: Contract, publication: Publication | None) -> dict[str, Any]:
+    """Rows added, removed and altered since the table's last version, told apart by its key."""
+    if publication is None or not publication.is_changed:
+        return {"rows added": 0, "rows removed": 0, "rows altered": 0}
+    if publication.version < 1 or publication.row_count > _COMPARED_ROWS:
+        return {}
+    now, before = (
+        lake.scan(contract, version).select(
+            key=pl.struct(contract.key).hash(), row=pl.struct(contract.column_names).hash()
+        )
+        for version in (publication.version, publication.version - 1)
+    )
+    both = now.join(before, on="key", how="full", coalesce=False)
+    found = both.select(
+        added=pl.col("key_right").is_null().sum(),
+        removed=pl.col("key").is_null().sum(),
+        altered=(pl.col("row") != pl.col("row_right")).sum(),
+    ).collect()
+    return {f"rows {name}": int(found[name][0]) for name in found.columns}
+
+
 def table_metadata(lake: Lake, contract: Contract, publication: Publication | None) -> dict[str, Any]:
-    """Row count, Delta version, address and a preview of the live table."""
+    """Row count, what changed, Delta version, address and a preview of the live table.
+
+    Without a publication the table is as it was.
+    """
     frame = lake.scan(contract)
     rows = frame.select(pl.len()).collect().item() if publication is None else publication.row_count
     version = lake.version(contract.table) if publication is None else publication.version
-    found: dict[str, Any] = {
+    return {
         "dagster/row_count": int(rows),
         "dagster/uri": lake.table_uri(contract.table),
         "delta version": -1 if version is None else version,
         "preview": dg.MetadataValue.md(preview(contract, frame.head(PREVIEW_ROWS).collect())),
+        **_changes(lake, contract, publication),
     }
-    if publication is not None:
-        found["changed"] = publication.is_changed
-    return found
+
+
+def check_description(check: Check) -> str:
+    """What a check demands and what follows when it does not hold, in words."""
+    consequence = {
+        "critical": "If it does not hold, the table is not published and its last good version stays.",
+        "warning": "A row for which it does not hold goes to quality.quarantine.",
+        "info": "It is noted and stops nothing.",
+    }[check.severity]
+    words = check.expectation.removeprefix("expect_").replace("_", " ").replace(" to ", " must ", 1)
+    bounds = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in check.arguments.items())
+    demand = check.because or f"{words[:1].upper()}{words[1:]} ({bounds})."
+    return f"{demand} {consequence}"
 
 
 def check_metadata(row: dict[str, Any] | None) -> dict[str, Any]:

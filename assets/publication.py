@@ -14,9 +14,17 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.presentation import check_metadata, lineage_metadata, schema_metadata, table_metadata
+from assets.presentation import (
+    Lineage,
+    check_description,
+    check_metadata,
+    lineage_metadata,
+    same_names,
+    schema_metadata,
+    table_metadata,
+)
 from assets.resources import NightResource
-from crm_hygiene.contract import Check, Contract, contract_of
+from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Publication
@@ -25,6 +33,7 @@ from expectations.gate import GateResult, quarantine_rows, run_gate
 from expectations.suite import named_checks
 
 Parts = Iterable[pl.DataFrame]
+_PART_ROWS = 100_000
 Tables = dict[str, pl.DataFrame | Parts]
 Compute = Callable[[Night], Tables]
 Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
@@ -44,8 +53,12 @@ class Step:
         all rows of every table of `tables`; a table too large to hold comes as its parts.
     again
         given the refused rows of the step's one table, their records' next best rows.
+    made_from
+        table -> those of `reads` it is made from, where that is not all of them; for the graph.
     column_sources
         tables from which columns of the same name come, for the column lineage.
+    column_lineage
+        table -> column -> the columns it is made of, where their names differ.
     landing_reads
         landing tables read besides.
     extra
@@ -60,7 +73,9 @@ class Step:
     compute: Compute
     again: Again | None = None
     kinds: tuple[str, ...] = ("polars",)
+    made_from: dict[str, tuple[str, ...]] = field(default_factory=dict)
     column_sources: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    column_lineage: dict[str, Lineage] = field(default_factory=dict)
     landing_reads: tuple[str, ...] = ()
     extra: Callable[[Night, Tables | None], str] | None = None
     pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -88,8 +103,15 @@ def asset_key(table: str) -> dg.AssetKey:
 
 
 def check_id(name: str) -> str:
-    """A check's name in the letters Dagster allows."""
-    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+    """A check's name in the letters Dagster allows, the column first: Dagster's list cuts long names.
+
+    `column_values_to_be_between(amount)` is `amount__must_be_between`.
+    """
+    rule, _, rest = name.partition("(")
+    subject, _, ordinal = rest.partition(")")
+    rule = re.sub(r"^(column_values|compound_columns|column|table)_", "", rule)
+    rule = re.sub(r"(^|_)to_", r"\1must_", rule, count=1)
+    return re.sub(r"[^A-Za-z0-9_]+", "_", f"{subject}__{rule}{ordinal}").strip("_")
 
 
 def _spec(step: Step, contract: Contract) -> dg.AssetSpec:
@@ -102,9 +124,13 @@ def _spec(step: Step, contract: Contract) -> dg.AssetSpec:
         tags={"layer": contract.layer, **({"pii": "true"} if contract.pii_columns else {})},
         metadata={
             **schema_metadata(contract),
-            **lineage_metadata(contract, step.column_sources.get(contract.table, ())),
+            **lineage_metadata(
+                contract,
+                same_names(contract, step.column_sources.get(contract.table, ()))
+                | step.column_lineage.get(contract.table, {}),
+            ),
         },
-        deps=[asset_key(table) for table in step.all_reads],
+        deps=[asset_key(table) for table in step.made_from.get(contract.table, step.all_reads)],
     )
 
 
@@ -113,19 +139,11 @@ def _check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             name=check_id(name),
             asset=asset_key(contract.table),
-            description=f"{check.because or 'See the contract.'} ({_consequence(check)})",
+            description=check_description(check),
             blocking=check.severity == "critical",
         )
         for name, check in named_checks(contract).items()
     ]
-
-
-def _consequence(check: Check) -> str:
-    return {
-        "critical": "critical: the table is not published",
-        "warning": "warning: the row goes to quarantine",
-        "info": "info: noted",
-    }[check.severity]
 
 
 @dataclass
@@ -186,6 +204,18 @@ def _record(night: Night, gated: _Gated) -> None:
     )
 
 
+def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:
+    """Small parts together: a gate has a fixed cost that a part of a few rows need not pay alone."""
+    held: list[pl.DataFrame] = []
+    for part in parts:
+        held.append(part)
+        if sum(frame.height for frame in held) >= _PART_ROWS:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)
+
+
 def _publish_parts(
     night: Night, contract: Contract, parts: Parts, inputs: str
 ) -> tuple[Publication, pl.DataFrame]:
@@ -193,7 +223,7 @@ def _publish_parts(
     results: list[pl.DataFrame] = []
 
     def gated() -> Iterator[pl.DataFrame]:
-        for part in parts:
+        for part in _gathered(parts):
             result: GateResult = run_gate(contract, contract.shape(part), night.run_id, night.started_at)
             results.append(result.results)
             if result.is_stopped or result.quarantined.height:

@@ -10,6 +10,7 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.metrics import duplicate_share, fill_shares, quarantine_counts, with_run
 
 METRICS = "quality.metrics"
+QUARANTINE = "quality.quarantine"
 READS = (*(f"conformed.{t}" for t in TABLES), "linked.person_members", "linked.organisation_members")
 
 
@@ -18,7 +19,7 @@ def _metrics() -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(METRICS),
-        deps=[asset_key(t) for t in READS],
+        deps=[asset_key(t) for t in (*READS, QUARANTINE)],
         group_name="quality",
         description=contract.meaning,
         owners=[f"team:{contract.owner}"],
@@ -40,7 +41,7 @@ def _metrics() -> dg.AssetsDefinition:
                 duplicate_share(kind, lake.scan(contract_of(f"linked.{kind}_members")))
                 for kind in ("person", "organisation")
             ]
-            frames.append(quarantine_counts(lake.scan(contract_of("quality.quarantine"))))
+            frames.append(quarantine_counts(lake.scan(contract_of(QUARANTINE))))
             lake.append(
                 contract,
                 [with_run(tonight.run_id, frames)],
@@ -71,7 +72,7 @@ def quality_assets() -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Metrics of the night; quarantine, gate results and decisions as tables others write."""
     return [
         _metrics(),
-        _written_by_gates("quality.quarantine", ()),
+        _written_by_gates(QUARANTINE, READS[: len(TABLES)]),
         _written_by_gates("quality.gate_results", ()),
         _written_by_gates("stewardship.decisions", ()),
     ]

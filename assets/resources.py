@@ -17,6 +17,15 @@ def _night(config_path: str | None, run_id: str, started_at: datetime) -> Night:
     return night
 
 
+def night_of_run(instance: dg.DagsterInstance, run_id: str, config_path: Path | None) -> Night:
+    """The night of a run; it started when the run was created, the same in every process."""
+    record = instance.get_run_record_by_id(run_id)
+    started = record.create_timestamp if record else datetime.now(UTC)
+    if started.tzinfo is None:
+        started = started.replace(tzinfo=UTC)
+    return _night(str(config_path) if config_path else None, run_id, started.replace(microsecond=0))
+
+
 class NightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Opens the night of a run from a hygiene.yaml; every step of the run shares it."""
 
@@ -24,9 +33,6 @@ class NightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def of(self, context: dg.AssetExecutionContext) -> Night:
         """The night of the run that `context` belongs to."""
-        record = context.instance.get_run_record_by_id(context.run.run_id)
-        # The run's own creation time is the same in every process of the run.
-        started = record.create_timestamp if record else datetime.now(UTC)
-        if started.tzinfo is None:
-            started = started.replace(tzinfo=UTC)
-        return _night(self.config_path, context.run.run_id, started.replace(microsecond=0))
+        return night_of_run(
+            context.instance, context.run.run_id, Path(self.config_path) if self.config_path else None
+        )

@@ -33,6 +33,11 @@ def signals_assets() -> list[dg.AssetsDefinition]:
                 tables=("signals.lead_scores", "signals.relationship_strength"),
                 reads=READS,
                 compute=_compute,
+                made_from={"signals.relationship_strength": ("golden.contacts", "golden.activities")},
+                column_sources={
+                    "signals.lead_scores": ("golden.contacts",),
+                    "signals.relationship_strength": ("golden.contacts",),
+                },
             )
         )
     ]

@@ -54,5 +54,23 @@ def _compute(night: Night) -> Tables:
 def writeback_assets() -> list[dg.AssetsDefinition]:
     """The plan of changes per source record and field."""
     return [
-        step_asset(Step(name="plan_writeback", tables=("writeback.changes",), reads=READS, compute=_compute))
+        step_asset(
+            Step(
+                name="plan_writeback",
+                tables=("writeback.changes",),
+                reads=READS,
+                compute=_compute,
+                column_lineage={
+                    "writeback.changes": {
+                        "source": (("conformed.people", "source"), ("conformed.organisations", "source")),
+                        "record_id": (
+                            ("conformed.people", "record_id"),
+                            ("conformed.organisations", "record_id"),
+                        ),
+                        "entity_id": (("golden.contacts", "entity_id"), ("golden.accounts", "entity_id")),
+                        "reason": (("golden.provenance", "rule"),),
+                    }
+                },
+            )
+        )
     ]

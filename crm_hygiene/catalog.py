@@ -90,11 +90,13 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogB
     LakeError
         if the file cannot be written; the last catalog stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     copied: list[str] = []
     kept: list[str] = []
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in path.parent.glob(f".{path.name}.*.staged*"):
+            abandoned.unlink(missing_ok=True)  # a kill left it behind
         states = {c.table: lake.state(c.table) for c in contracts}
         published = [c for c in contracts if states[c.table] != "absent"]
         if path.exists():
@@ -104,6 +106,8 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogB
             if known:
                 shutil.copyfile(path, staged)
         with duckdb.connect(str(staged)) as connection:
+            # One transaction: a thousand comments would otherwise each be flushed to disk.
+            connection.execute("BEGIN TRANSACTION")
             known = _known_states(connection)
             for contract in published:
                 if known.get(contract.table) == states[contract.table]:
@@ -115,10 +119,11 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogB
                 layer, name = gone.split(".", 1)
                 connection.execute(f"DROP TABLE IF EXISTS {_quoted(layer)}.{_quoted(name)}")
             connection.execute("DELETE FROM main.catalog_states")
-            connection.executemany(
-                "INSERT INTO main.catalog_states VALUES (?, ?)",
-                [(c.table, states[c.table]) for c in published],
-            )
+            for contract in published:
+                connection.execute(
+                    "INSERT INTO main.catalog_states VALUES (?, ?)", [contract.table, states[contract.table]]
+                )
+            connection.execute("COMMIT")
         staged.replace(path)
     except (duckdb.Error, OSError) as error:
         raise LakeError(f"{path}: the catalog was not replaced, the last one stays: {error}") from error

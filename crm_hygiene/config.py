@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
@@ -65,7 +66,7 @@ class RulesConfig(_Section):
 class LimitsConfig(_Section):
     """Bounds: DuckDB's memory for linkage, DuckDB's threads."""
 
-    memory: str = "4GB"
+    memory: str = Field(default="4GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
     threads: int = Field(default=2, ge=1)
 
 
@@ -74,6 +75,13 @@ class ScheduleConfig(_Section):
 
     cron: str = "0 2 * * *"
     timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"no time zone '{value}'{nearest(value, sorted(available_timezones()))}")
+        return value
 
 
 class Config(_Section):
@@ -150,13 +158,13 @@ def load_config(path: Path | None = None) -> Config:
         raise ConfigurationError(f"{path}: no such file; `--config` names a hygiene.yaml")
     try:
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}: expected keys and values")
     if "base" in document:
         raise ConfigurationError(f"{path}: unknown key 'base'")
     try:
-        return Config(**document, base=path.resolve().parent)
+        return Config.model_validate({**document, "base": path.resolve().parent})
     except ValidationError as error:
         raise ConfigurationError(explain_validation(path, error, Config)) from error

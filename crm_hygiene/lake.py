@@ -36,6 +36,11 @@ class Publication:
     is_changed: bool
 
 
+def _in_short(error: Exception) -> str:
+    """The first line of a message, without the pages that object stores attach."""
+    return str(error).split("\n")[0][:400]
+
+
 def _delta_ready(frame: pl.DataFrame) -> pa.Table:
     """Arrow with plain types: views become large strings, which every Delta reader knows."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -131,23 +136,26 @@ class Lake:
     def _ensure(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
         """The table, created with its constraints where it is missing."""
         delta = self._open(contract.table)
-        if delta is not None:
-            return delta
         address = self.table_uri(contract.table)
-        if "://" not in address:
-            Path(address).mkdir(parents=True, exist_ok=True)
-        delta = DeltaTable.create(
-            address,
-            schema=_delta_ready(contract.empty()).schema,
-            name=contract.table,
-            description=contract.meaning,
-            configuration=_TABLE_PROPERTIES,
-            storage_options=self.storage_options or None,
-            commit_properties=self._properties({k: v for k, v in metadata.items() if k == "run_id"}),
-        )
-        constraints = contract.constraints()
-        if constraints:
-            delta.alter.add_constraint(dict(sorted(constraints.items())))
+        try:
+            if delta is None:
+                if "://" not in address:
+                    Path(address).mkdir(parents=True, exist_ok=True)
+                delta = DeltaTable.create(
+                    address,
+                    schema=_delta_ready(contract.empty()).schema,
+                    name=contract.table,
+                    description=contract.meaning,
+                    configuration=_TABLE_PROPERTIES,
+                    storage_options=self.storage_options or None,
+                    commit_properties=self._properties({k: v for k, v in metadata.items() if k == "run_id"}),
+                )
+            # Version 0 is a table that a kill left without its constraints; later ones have them.
+            constraints = contract.constraints()
+            if constraints and delta.version() == 0:
+                delta.alter.add_constraint(dict(sorted(constraints.items())))
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
         return delta
 
     def _stream(self, contract: Contract, parts: Iterable[pl.DataFrame], mode: str, **options: Any) -> int:
@@ -168,7 +176,8 @@ class Lake:
         reader = pa.RecordBatchReader.from_batches(_delta_ready(contract.empty()).schema, batches())
         try:
             self._write(contract, reader, mode, **options)
-        except LakeError:
+        except Exception:
+            # What Arrow makes of an error in a part depends on its kind; the error itself says more.
             if failures:
                 raise failures[0] from None
             raise
@@ -187,12 +196,12 @@ class Lake:
                 **options,
             )
         except (DeltaError, OSError) as error:
-            message = str(error).split("\n")[0]
+            message = _in_short(error)
             # A constraint's message prints the rejected rows; they may be personal data.
             if "constraint" in message.lower() or "invariant" in message.lower():
                 message = "a row breaks a constraint of the contract"
             raise LakeError(
-                f"{contract.table}: not written, the last good version stays: {message[:400]}"
+                f"{contract.table}: not written, the last good version stays: {message}"
             ) from error
 
     def publish(self, contract: Contract, frame: pl.DataFrame, metadata: dict[str, str]) -> Publication:

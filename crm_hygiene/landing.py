@@ -110,17 +110,22 @@ class LandedSource:
 
 
 def _hash_file(path: Path) -> str:
+    """SHA-256 of the content; FileRefused if it cannot be read (gone since it was found, no permission)."""
     digest = sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise FileRefused(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
 
 
 def _quarantine_row(
     table: str, source: str, file: str, row_number: int | None, reasons: list[str], row: str | None
 ) -> dict[str, object]:
-    identity = json.dumps([table, source, file, row_number, row])
+    # A file refused as a whole has no row to tell it by, and may be refused again for another reason.
+    identity = json.dumps([table, source, file, row_number, row] + (reasons if row_number is None else []))
     return {
         "quarantine_id": sha256(identity.encode("utf-8", "replace")).hexdigest()[:32],
         "table_name": table,
@@ -175,7 +180,15 @@ def land_source(night: Night, mapping: Mapping, paths: list[Path]) -> LandedSour
             _land_file(night, mapping, path, file, ledger, outcome)
         except FileRefused as error:
             # The message is kept: it must name the file as users know it, not this machine's path.
-            _refuse(night, mapping, path, file, ledger, str(error).replace(str(path), file).removeprefix(f"{file}: "), outcome)
+            _refuse(
+                night,
+                mapping,
+                path,
+                file,
+                ledger,
+                str(error).replace(str(path), file).removeprefix(f"{file}: "),
+                outcome,
+            )
     return outcome
 
 
@@ -264,7 +277,7 @@ def _refuse(
     outcome.refused[file] = reason
     try:
         file_hash, byte_count = _hash_file(path), path.stat().st_size
-    except OSError:
+    except (FileRefused, OSError):
         file_hash, byte_count = "unreadable", 0
     seen = ledger.filter(
         (pl.col("file") == file)

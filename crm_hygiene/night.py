@@ -42,6 +42,12 @@ def mappings_of(config: Config) -> dict[str, Mapping]:
     return {name: mappings[name] for name in sorted(mappings) if name not in config.sources.disabled}
 
 
+def _check_rules(config: Config) -> None:
+    for name, path in config.rules:
+        if path is not None and not config.resolve(path).is_file():
+            raise ConfigurationError(f"rules.{name}: {config.resolve(path)}: no such file")
+
+
 @dataclass
 class Night:
     """One run over one lake."""
@@ -60,7 +66,14 @@ class Night:
 
     @classmethod
     def open(cls, config: Config, run_id: str | None = None) -> Night:
-        """The night for a configuration; nothing is written yet."""
+        """The night for a configuration; nothing is written yet.
+
+        Raises
+        ------
+        ConfigurationError
+            if a mapping is wrong, or a folder or rules file that hygiene.yaml names is missing.
+        """
+        _check_rules(config)
         lake = Lake(config.lake_uri, dict(config.lake.storage_options))
         mappings = mappings_of(config)
         return cls(config, lake, mappings) if run_id is None else cls(config, lake, mappings, run_id)

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,26 +132,33 @@ def _joined(parts: list[Finding]) -> Finding:
     )
 
 
+@cache
+def _gate_source() -> tuple[Any, Any]:
+    """A pandas source and its batch definition; setting them up takes longer than most validations."""
+    from great_expectations import get_context
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    source = context.data_sources.add_pandas(name="gate")
+    return source, source.add_dataframe_asset(name="staged").add_batch_definition_whole_dataframe("whole")
+
+
 def _validate(contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Check]) -> dict[str, Finding]:
     """One Great Expectations validation of `checks` on `frame`; positions are relative to `frame`."""
     expectations = [expectation_of(contract, name, check) for name, check in checks.items()]
-    from great_expectations import ExpectationSuite, get_context
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations import ExpectationSuite
 
     batch = to_pandas(contract, frame, list(checks.values()))
     with _quiet():
-        context = get_context(mode="ephemeral")
-        context.enable_analytics(False)
-        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-        definition = (
-            context.data_sources.add_pandas(name="gate")
-            .add_dataframe_asset(name=contract.table)
-            .add_batch_definition_whole_dataframe("whole")
-        )
+        source, definition = _gate_source()
         suite = ExpectationSuite(name=contract.table, expectations=expectations)
-        outcome = definition.get_batch({"dataframe": batch}).validate(suite, result_format=_RESULT_FORMAT)
-        # Great Expectations keeps the last context for ever, and with it the batch.
-        context.data_sources.delete("gate")
+        try:
+            outcome = definition.get_batch({"dataframe": batch}).validate(suite, result_format=_RESULT_FORMAT)
+        finally:
+            # The engine keeps every batch it has seen; a table must not outlive its gate.
+            source.get_execution_engine().batch_manager.reset_batch_cache()
     findings: dict[str, Finding] = {}
     for result in outcome.results:
         meta = result.expectation_config.meta if result.expectation_config else None

@@ -1,12 +1,15 @@
-"""`crm-hygiene`: the front door. Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration."""
+"""`crm-hygiene`: the front door.
+
+Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import UTC, date, datetime, time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,15 +41,23 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
+    """A value that JSON has no form of, as text: times in ISO 8601, the rest as it is printed."""
+    if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, Decimal | Path):
-        return str(value)
-    raise TypeError(f"{type(value)} has no JSON form")
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: they become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(_finite(document), default=_plain, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def _orchestrator() -> Callable[..., Any]:
@@ -62,7 +73,7 @@ def _orchestrator() -> Callable[..., Any]:
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("landing"),
+    out: Annotated[Path, typer.Option("--out", help="Folder to write landing/ and truth/ to.")] = Path(),
     people: Annotated[int, typer.Option("--people", min=1, help="True persons behind the records.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
     as_json: JsonOption = False,
@@ -90,9 +101,11 @@ def run(
     settings = load_config(config)
     Night.open(settings)  # a wrong mapping stops here, before anything is written
     console = Console(stderr=True)
+    started_at = datetime.now(UTC)
     with Progress(console, is_quiet=quiet or as_json) as progress:
         outcome = _orchestrator()(config, progress.step)
     night = Night.open(settings, outcome.run_id)
+    night.started_at = started_at
     summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)
     if as_json:
         _print_json(summary.as_json())

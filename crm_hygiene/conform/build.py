@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crm_hygiene.conform.standard import standardise_table
+from crm_hygiene.conform.standard import plain, standardise_table
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.mapping import Mapping, TableMapping
@@ -47,7 +47,12 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
         pl.when(pl.col(name).str.strip_chars().is_in(nulls)).then(None).otherwise(pl.col(name)).alias(name)
         for name in block.vendor_columns
     )
-    columns = {name: expression.to_polars() for name, expression in block.columns.items()}
+    # Ids are cleaned before rows are compared: `42 ` and `42` are one record.
+    columns = {
+        name: plain(e) if name.endswith("record_id") else e
+        for name, expression in block.columns.items()
+        for e in [expression.to_polars()]
+    }
     if mapping.system == "salesforce":
         columns = {
             name: expand_ids(e) if name.endswith(("record_id", "owner_id")) else e
@@ -92,7 +97,7 @@ def _conform_source(
         # Only the records whose newest row was refused are looked at again, without those rows.
         mine = refused.filter(pl.col("source") == mapping.source)
         raw = raw.filter(pl.col("record_id").is_in(mine["record_id"].implode())).join(
-            mine, on=["file", "row_number"], how="anti"
+            mine, on=["file", "row_number", "record_id"], how="anti"
         )
     if raw.height == 0:
         return contract.empty()

@@ -72,16 +72,19 @@ def _with_inputs_kept(
     ).rename({f"_kept_{c}": c for c in context})
 
 
-def _cleaned(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
-    """Fold blanks and drop control characters of free text; an empty text is null."""
-    return frame.with_columns(
-        pl.col(c)
-        .str.replace_all(r"[\p{Cc}\p{Cf}]+", " ")
+def plain(text: pl.Expr) -> pl.Expr:
+    """Text without control characters, blanks folded, null where nothing is left."""
+    return (
+        text.str.replace_all(r"[\p{Cc}\p{Cf}]+", " ")
         .str.replace_all(r"\s+", " ")
         .str.strip_chars()
         .replace("", None)
-        for c in columns
     )
+
+
+def _cleaned(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
+    """Fold blanks and drop control characters of free text; an empty text is null."""
+    return frame.with_columns(plain(pl.col(c)).alias(c) for c in columns)
 
 
 def _split_list(column: str) -> pl.Expr:

@@ -1,0 +1,119 @@
+"""A project folder with its nights; every night has a date of the test's choosing, never the clock's."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import polars as pl
+
+import assets.resources as resources
+from assets.night import NightOutcome, run_night
+from crm_hygiene.config import Config, load_config
+from crm_hygiene.contract import contract_of
+from crm_hygiene.lake import Lake
+from crm_hygiene.landing import landing_contract
+from crm_hygiene.night import Night, mappings_of
+from crm_hygiene.sample import generate
+
+FIRST_NIGHT = datetime(2026, 1, 1, 2, tzinfo=UTC)
+
+
+@dataclass
+class Project:
+    """A folder with landing/, lake/ and hygiene.yaml."""
+
+    folder: Path
+
+    @classmethod
+    def of_sample(cls, folder: Path, people: int, seed: int = 7) -> Project:
+        generate(folder, people, seed)
+        project = cls(folder)
+        project.configure("")
+        return project
+
+    def configure(self, text: str) -> None:
+        (self.folder / "hygiene.yaml").write_text(text or "lake: {uri: lake}\n", encoding="utf-8")
+
+    def copy(self, folder: Path) -> Project:
+        shutil.copytree(self.folder, folder)
+        return Project(folder)
+
+    @property
+    def config_path(self) -> Path:
+        return self.folder / "hygiene.yaml"
+
+    @property
+    def config(self) -> Config:
+        return load_config(self.config_path)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.config.lake_uri)
+
+    @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    def night(self, day: int = 0) -> NightOutcome:
+        """Run the night of the `day`-th day; a step that fails is not tried again."""
+        started_at = FIRST_NIGHT + timedelta(days=day)
+
+        def night_of(config_path: str | None, run_id: str, _: datetime) -> Night:
+            key = (config_path, run_id)
+            if key not in nights:
+                nights[key] = Night.open(load_config(Path(config_path or "")), run_id)
+                nights[key].started_at = started_at
+            return nights[key]
+
+        nights: dict[Any, Night] = {}
+        policy = dg.RetryPolicy
+        with (
+            mock.patch.object(resources, "_night", night_of),
+            mock.patch.object(dg, "RetryPolicy", lambda **_: policy(max_retries=0)),
+        ):
+            return run_night(self.config_path, lambda step, text: None)
+
+    def read(self, table: str) -> pl.DataFrame:
+        return self.lake.read(contract_of(table))
+
+    def read_landing(self, source: str) -> pl.DataFrame:
+        return self.lake.read(landing_contract(mappings_of(self.config)[source]))
+
+    def versions(self) -> dict[str, int | None]:
+        """Delta version of every table there is."""
+        return {table: self.lake.version(table) for table in self.lake.tables()}
+
+    def contents(self, tables: tuple[str, ...], without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+        """Rows of tables, in an order that does not depend on the columns left out."""
+        found = {}
+        for table in tables:
+            frame = self.read(table).drop(*without, strict=False)
+            found[table] = sorted(frame.rows(), key=repr)
+        return found
+
+
+OUTCOME = (
+    "golden.contacts",
+    "golden.accounts",
+    "golden.leads",
+    "golden.relationships",
+    "golden.activities",
+    "golden.provenance",
+    "linked.person_members",
+    "linked.organisation_members",
+    "linked.person_entities",
+    "linked.organisation_entities",
+    "reconciled.allocations",
+    "reconciled.invoices",
+    "reconciled.payments",
+    "reconciled.exceptions",
+    "signals.lead_scores",
+    "signals.relationship_strength",
+    "writeback.changes",
+)
