@@ -15,7 +15,10 @@ from crm_hygiene.contract import Check, Contract, contract_of
 from crm_hygiene.lake import Lake, Publication
 
 PREVIEW_ROWS = 8
-_PREVIEW_COLUMNS = 10
+_PREVIEW_COLUMNS = 8
+
+# The UI hides longer Markdown behind a link.
+_SHOWN_INLINE = 1000
 
 # Beyond this, comparing a table with its last version would cost the night more than it tells.
 _COMPARED_ROWS = 4_000_000
@@ -84,34 +87,43 @@ def _cell(value: Any, is_pii: bool) -> str:
 
 def _cut(text: str) -> str:
     text = text.replace("|", "¦").replace("\n", " ")
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return text if len(text) <= 32 else f"{text[:31]}…"
 
 
 def preview(contract: Contract, frame: pl.DataFrame) -> str:
-    """The first rows as a Markdown table: key first, then the fullest columns, personal data masked."""
+    """The first rows as a Markdown table: key and required columns first, then the fullest ones.
+
+    Personal data is masked. There are as many rows as the UI shows without a click, and at least three.
+    """
     rows = frame.head(PREVIEW_ROWS)
+    first = dict.fromkeys((*contract.key, *contract.required))
     filled = sorted(
-        (c for c in contract.column_names if c not in contract.key),
+        (c for c in contract.column_names if c not in first),
         key=lambda c: (rows[c].null_count(), contract.column_names.index(c)),
     )
-    chosen = [*contract.key, *filled][:_PREVIEW_COLUMNS]
+    chosen = [*first, *filled][:_PREVIEW_COLUMNS]
     lines = [f"| {' | '.join(chosen)} |", f"|{'---|' * len(chosen)}"]
     for row in rows.select(chosen).iter_rows():
         cells = (_cell(v, c in contract.pii_columns) for c, v in zip(chosen, row, strict=True))
-        lines.append(f"| {' | '.join(cells)} |")
+        line = f"| {' | '.join(cells)} |"
+        if len(lines) >= 5 and sum(map(len, lines)) + len(lines) + len(line) >= _SHOWN_INLINE:
+            break
+        lines.append(line)
     return "\n".join(lines)
 
 
 def _changes(lake: Lake, contract: Contract, publication: Publication | None) -> dict[str, Any]:
-    """Rows added, removed and altered since the table's last version, told apart by its key."""
+    """Rows added, removed and altered since the table's last version, told apart by its key.
+
+    Where a table has `content_hash`, a row that only landed again is not an altered one.
+    """
     if publication is None or not publication.is_changed:
         return {"rows added": 0, "rows removed": 0, "rows altered": 0}
     if publication.version < 1 or publication.row_count > _COMPARED_ROWS:
         return {}
+    told_by = ["content_hash"] if "content_hash" in contract.column_names else contract.column_names
     now, before = (
-        lake.scan(contract, version).select(
-            key=pl.struct(contract.key).hash(), row=pl.struct(contract.column_names).hash()
-        )
+        lake.scan(contract, version).select(key=pl.struct(contract.key).hash(), row=pl.struct(told_by).hash())
         for version in (publication.version, publication.version - 1)
     )
     both = now.join(before, on="key", how="full", coalesce=False)

@@ -33,11 +33,16 @@ DEFAULT_PEOPLE = "10000"
 def _night(folder: Path, name: str) -> dict[str, Any]:
     """Run one night of `folder`; wall and CPU in seconds, peak memory in MiB."""
     result = folder / f"{name}.json"
-    environment = {**os.environ, "DAGSTER_HOME": str(folder), "GX_ANALYTICS_ENABLED": "false"}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(folder),
+        "GX_ANALYTICS_ENABLED": "false",
+        "PYTHONPATH": str(HERE.parent),
+    }
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.one_night", str(folder / "hygiene.yaml"), str(result)],
-        cwd=HERE.parent,
+        cwd=folder,  # dagster.yaml names its storage relative to the working folder
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=(folder / f"{name}.log").open("w"),
