@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from typing import Any
 
 import polars as pl
@@ -33,24 +34,24 @@ _PLACE = re.compile(r"\{([^{}]+)\}")
 _SEPARATOR = "\x1f"  # the unit separator: no vendor value holds it, so parts cannot run together
 
 
-class Expression(BaseModel):
+class Expression(BaseModel, ABC):
     """One way to make a text column of vendor columns; subclasses are the forms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
+    @abstractmethod
     def columns(self) -> tuple[str, ...]:
         """Vendor columns the expression reads, in the order they are written."""
-        raise NotImplementedError
 
     @property
     def needs(self) -> tuple[tuple[str, ...], ...]:
         """Groups of columns of which at least one each must be present for the expression to give a value."""
         return (self.columns,) if self.columns else ()
 
+    @abstractmethod
     def to_polars(self) -> pl.Expr:
         """The expression over a frame that has every column of `columns` as String (null: no value)."""
-        raise NotImplementedError
 
 
 class FirstFilled(Expression):

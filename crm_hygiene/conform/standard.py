@@ -222,32 +222,27 @@ _DONE = frozenset(
 )
 
 
+def _typed(mapping: Mapping) -> dict[str, tuple[Standardiser, str]]:
+    """Standardiser and its output column for each type that alone decides."""
+    day_first = mapping.day_first
+    return {
+        "timestamp": (lambda raw: std.standardise_timestamps(raw, day_first=day_first), "timestamp"),
+        "date": (lambda raw: std.standardise_dates(raw, day_first=day_first), "date"),
+        "boolean": (std.standardise_booleans, "value"),
+        "integer": (std.standardise_integers, "value"),
+    }
+
+
 def _by_type(frame: pl.DataFrame, contract: Contract, mapping: Mapping, have: set[str]) -> pl.DataFrame:
     """The columns whose type alone decides, and the gathered `problems`."""
+    typed = _typed(mapping)
     for column in contract.columns:
         name = column.name
         if name not in have or name in _DONE:
             continue
-        if column.type == "timestamp":
-            frame = _per_distinct(
-                frame,
-                {"raw": name},
-                lambda distinct: std.standardise_timestamps(distinct, day_first=mapping.day_first),
-                {"timestamp": name},
-                name,
-            )
-        elif column.type == "date":
-            frame = _per_distinct(
-                frame,
-                {"raw": name},
-                lambda distinct: std.standardise_dates(distinct, day_first=mapping.day_first),
-                {"date": name},
-                name,
-            )
-        elif column.type == "boolean":
-            frame = _per_distinct(frame, {"raw": name}, std.standardise_booleans, {"value": name}, name)
-        elif column.type == "integer":
-            frame = _per_distinct(frame, {"raw": name}, std.standardise_integers, {"value": name}, name)
+        if column.type in typed:
+            function, output = typed[column.type]
+            frame = _per_distinct(frame, {"raw": name}, function, {output: name}, name)
         elif column.type == "strings":
             frame = frame.with_columns(_split_list(name).alias(name))
     frame = _cleaned(
