@@ -99,6 +99,7 @@ def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
         description="One DuckDB file with every published table by its name, replaced in one step.",
         owners=["team:operator"],
         kinds={"duckdb"},
+        tags={"layer": "catalog"},
     )
     def catalog(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         tonight = night.of(context)

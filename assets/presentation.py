@@ -87,7 +87,7 @@ def _cell(value: Any, is_pii: bool) -> str:
 
 def _cut(text: str) -> str:
     text = text.replace("|", "¦").replace("\n", " ")
-    return text if len(text) <= 32 else f"{text[:31]}…"
+    return text if len(text) <= 48 else f"{text[:47]}…"
 
 
 def preview(contract: Contract, frame: pl.DataFrame) -> str:

@@ -22,11 +22,12 @@ from crm_hygiene.catalog import query as query_catalog
 from crm_hygiene.cli.doctor import examine
 from crm_hygiene.cli.progress import Progress
 from crm_hygiene.cli.status import show_status, status_of
+from crm_hygiene.cli.summary import show_summary
 from crm_hygiene.cli.tables import show_frame
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.night import Night
-from crm_hygiene.summary import show_summary, summarise
+from crm_hygiene.summary import summarise
 
 app = typer.Typer(
     name="crm-hygiene",

@@ -39,7 +39,7 @@ class Progress:
         return None
 
     def step(self, step: str, text: str) -> None:
-        """`text` is empty when a step starts; what it tells goes to Dagster's log, warnings to the summary."""
+        """`text` is empty as a step starts; what it tells is in Dagster's log, warnings in the summary."""
         name = STEP_NAMES.get(step)
         if step.startswith("landing__"):
             name = None if self.is_landing else "landing files"

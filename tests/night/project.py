@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,10 +19,16 @@ from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 from crm_hygiene.landing import landing_contract
+from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night, mappings_of
 from crm_hygiene.sample import generate
 
 FIRST_NIGHT = datetime(2026, 1, 1, 2, tzinfo=UTC)
+
+
+@cache
+def _built_in() -> dict[str, Mapping]:
+    return mappings_of(Config())
 
 
 @dataclass
@@ -83,7 +90,7 @@ class Project:
         return self.lake.read(contract_of(table))
 
     def read_landing(self, source: str) -> pl.DataFrame:
-        return self.lake.read(landing_contract(mappings_of(self.config)[source]))
+        return self.lake.read(landing_contract(_built_in()[source]))
 
     def versions(self) -> dict[str, int | None]:
         """Delta version of every table there is."""
