@@ -30,7 +30,9 @@ def history_kept_open() -> Iterator[None]:
         path = connection.execute("PRAGMA database_list").fetchone()[2]
         if path and path not in kept:
             kept[path] = sqlite3.connect(path, check_same_thread=False)
-            # A connection counts as open only once it has read something.
+        if path:
+            # A connection holds the write-ahead log only once it has read the database while it has one,
+            # and Dagster turns the log on after its first connection.
             kept[path].execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     event.listen(Engine, "connect", opened)

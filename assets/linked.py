@@ -9,6 +9,7 @@ from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
+from crm_hygiene.linkage.comparable import read_columns
 from crm_hygiene.linkage.store import load_model, load_register, model_row, promoted_versions
 from crm_hygiene.night import Night
 
@@ -40,7 +41,13 @@ def _compute(night: Night) -> Tables:
     queues = []
     models = [night.lake.read(contract_of("linked.models"))]
     for kind, table in KINDS:
-        records = night.lake.read(contract_of(table)).filter(~pl.col("is_deleted"))
+        # Of the records only what linkage looks at: the other half of the columns would fill the memory.
+        records = (
+            night.lake.scan(contract_of(table))
+            .filter(~pl.col("is_deleted"))
+            .select(read_columns(kind, contract_of(table).column_names), "landed_at")
+            .collect()
+        )
         model: FrozenModel | None = load_model(night.lake, kind)
         register, history = load_register(night.lake, kind)
         linked = link(

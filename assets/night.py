@@ -14,7 +14,10 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster_shared.check import CheckError
 
+from assets.audit import close_failed_night, failure_reasons
 from assets.history import history_kept_open
+from assets.job import JOB, build_defs
+from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.night_lock import night_lock
@@ -116,11 +119,6 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
 
 
 def _run(config: Config, config_path: Path | None, progress: Progress) -> NightOutcome:
-    # Imported here: the module builds the definitions of the environment when it is imported.
-    from assets.audit import close_failed_night, failure_reasons
-    from assets.definitions import JOB, build_defs
-    from assets.resources import night_of_run
-
     notes: list[str] = []
     path = config_path.resolve() if config_path else None
     try:

@@ -6,6 +6,7 @@ Personal data is masked: metadata outlives the row in Dagster's own storage.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,8 @@ _SHOWN_INLINE = 1000
 
 # Beyond this, comparing a table with its last version would cost the night more than it tells.
 _COMPARED_ROWS = 4_000_000
+
+_HASH = re.compile("[0-9a-f]{32,}")
 
 # Column -> the (table, column) pairs it is made of.
 Lineage = dict[str, tuple[tuple[str, str], ...]]
@@ -87,21 +90,21 @@ def _cell(value: Any, is_pii: bool) -> str:
 
 def _cut(text: str) -> str:
     text = text.replace("|", "¦").replace("\n", " ")
-    return text if len(text) <= 48 else f"{text[:47]}…"
+    longest = 8 if _HASH.fullmatch(text) else 48
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def preview(contract: Contract, frame: pl.DataFrame) -> str:
-    """The first rows as a Markdown table: key and required columns first, then the fullest ones.
+    """The first rows as a Markdown table: key first, then the fullest columns, personal data masked.
 
-    Personal data is masked. There are as many rows as the UI shows without a click, and at least three.
+    There are as many rows as the UI shows without a click, and at least three.
     """
     rows = frame.head(PREVIEW_ROWS)
-    first = dict.fromkeys((*contract.key, *contract.required))
     filled = sorted(
-        (c for c in contract.column_names if c not in first),
+        (c for c in contract.column_names if c not in contract.key),
         key=lambda c: (rows[c].null_count(), contract.column_names.index(c)),
     )
-    chosen = [*first, *filled][:_PREVIEW_COLUMNS]
+    chosen = [*contract.key, *filled][:_PREVIEW_COLUMNS]
     lines = [f"| {' | '.join(chosen)} |", f"|{'---|' * len(chosen)}"]
     for row in rows.select(chosen).iter_rows():
         cells = (_cell(v, c in contract.pii_columns) for c, v in zip(chosen, row, strict=True))

@@ -309,13 +309,14 @@ def run_step(
     inputs = step.inputs(night, computed)
     missing = set(step.tables) ^ set(computed)
     assert not missing, f"{step.name} computes other tables than it declares: {missing}"
-    streamed = [t for t in step.tables if not isinstance(computed[t], pl.DataFrame)]
+    frames = {t: frame for t, frame in computed.items() if isinstance(frame, pl.DataFrame)}
+    parts = {t: given for t, given in computed.items() if not isinstance(given, pl.DataFrame)}
+    computed.clear()
     gates: dict[str, _Gated] = {}
-    for table in step.tables:
-        frame = computed[table]
-        if isinstance(frame, pl.DataFrame):
-            gates[table] = _gate(night, contract_of(table), frame, step.again)
-            _record(night, gates[table])
+    for table in (t for t in step.tables if t in frames):
+        # Taken out, so that the rows as computed do not stay in memory beside those that passed.
+        gates[table] = _gate(night, contract_of(table), frames.pop(table), step.again)
+        _record(night, gates[table])
     stopped = [gated for gated in gates.values() if gated.is_stopped]
     if stopped:
         for gated in stopped:
@@ -327,16 +328,17 @@ def run_step(
             allow_retries=False,
         )
     # Streamed tables first: their gate runs while they are written and may still stop the step.
-    for table in [*streamed, *(t for t in step.tables if t not in streamed)]:
+    for table in [*parts, *(t for t in step.tables if t in gates)]:
         contract = contract_of(table)
-        frame = computed[table]
-        if isinstance(frame, pl.DataFrame):
-            results = gates[table].results
+        if table in gates:
+            gated = gates.pop(table)
+            results = gated.results
             publication = night.lake.publish(
-                contract, pl.concat(gates[table].frames), step.metadata(night, table, inputs)
+                contract, pl.concat(gated.frames), step.metadata(night, table, inputs)
             )
+            del gated
         else:
-            publication, results = _publish_parts(night, contract, frame, inputs)
+            publication, results = _publish_parts(night, contract, parts.pop(table), inputs)
         log(
             f"{table}: {publication.row_count:,} rows, "
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")

@@ -133,6 +133,18 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogB
     return CatalogBuild(copied, kept, path.stat().st_size)
 
 
+def _shown(relation: duckdb.DuckDBPyRelation) -> list[str]:
+    """The columns of a result in forms a frame can hold: names that occur once, intervals as text."""
+    shown: list[str] = []
+    names: list[str] = []
+    for position, (column, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
+        name = column if column not in names else f"{column}_{position}"
+        names.append(name)
+        cell = f"#{position}"
+        shown.append(f"{f'CAST({cell} AS VARCHAR)' if kind == 'INTERVAL' else cell} AS {_quoted(name)}")
+    return shown
+
+
 def query(path: Path, sql: str) -> pl.DataFrame:
     """Run SQL read-only on the catalog.
 
@@ -150,6 +162,7 @@ def query(path: Path, sql: str) -> pl.DataFrame:
             relation = connection.sql(sql)
             if relation is None:
                 return pl.DataFrame()
+            relation = relation.project(", ".join(_shown(relation)))
             table = relation.to_arrow_table()
     except duckdb.Error as error:
         raise ConfigurationError(str(error)) from error

@@ -198,7 +198,7 @@ class Lake:
         except (DeltaError, OSError) as error:
             message = _in_short(error)
             # A constraint's message prints the rejected rows; they may be personal data.
-            if "constraint" in message.lower() or "invariant" in message.lower():
+            if any(word in message.lower() for word in ("constraint", "invariant", "validation check")):
                 message = "a row breaks a constraint of the contract"
             raise LakeError(
                 f"{contract.table}: not written, the last good version stays: {message}"

@@ -36,6 +36,9 @@ META_COLUMNS = (
 )
 
 
+UNREADABLE = "unreadable"
+
+
 def landing_column(vendor_column: str) -> str:
     """Name of a vendor's column in the landing table: Delta allows letters, digits and underscores."""
     return re.sub(r"[^0-9A-Za-z_]", "_", vendor_column)
@@ -119,6 +122,14 @@ def _hash_file(path: Path) -> str:
     except OSError as error:
         raise FileRefused(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file's content as the ledger has it; `unreadable` for a file that cannot be read."""
+    try:
+        return _hash_file(path)
+    except FileRefused:
+        return UNREADABLE
 
 
 def _quarantine_row(
@@ -275,10 +286,8 @@ def _refuse(
 ) -> None:
     """Record a refused file once per content and reason; it is tried again on every night."""
     outcome.refused[file] = reason
-    try:
-        file_hash, byte_count = _hash_file(path), path.stat().st_size
-    except (FileRefused, OSError):
-        file_hash, byte_count = "unreadable", 0
+    file_hash = content_hash(path)
+    byte_count = path.stat().st_size if path.is_file() else 0
     seen = ledger.filter(
         (pl.col("file") == file)
         & (pl.col("file_hash") == file_hash)

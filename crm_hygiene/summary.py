@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.contract import contract_of, load_contracts
-from crm_hygiene.landing import discover
+from crm_hygiene.landing import Discovery, content_hash, discover
 from crm_hygiene.night import Night
 from crm_hygiene.runs import published_by
 
@@ -60,6 +60,20 @@ def _count(night: Night, name: str) -> int:
 def _live(night: Night, name: str) -> int:
     rows = night.lake.scan(contract_of(name)).filter(pl.col("status") == "live")
     return int(rows.select(pl.len()).collect().item())
+
+
+def _still_refused(night: Night, files: pl.DataFrame, found: Discovery) -> list[dict[str, Any]]:
+    """Files present whose content of now, or of tonight's look at them, was refused: `file`, `reason`."""
+    folder = night.config.landing_folder
+    present = {p.relative_to(folder).as_posix(): p for paths in found.claimed.values() for p in paths}
+    latest = files.sort("landed_at").unique("file", keep="last", maintain_order=True)
+    refused = latest.filter((pl.col("status") == "refused") & pl.col("file").is_in(list(present)))
+    still = []
+    for row in refused.sort("file").iter_rows(named=True):
+        # A file put back as it was lands nothing and gets no entry; only its content tells.
+        if row["run_id"] == night.run_id or row["file_hash"] == content_hash(present[row["file"]]):
+            still.append({"file": row["file"], "reason": row["reason"]})
+    return still
 
 
 def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: list[str]) -> Summary:
@@ -118,15 +132,6 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         lake.scan(contract_of("golden.contacts")).select(pl.col("is_suppressed").sum()).collect().item()
     )
     tables = [*load_contracts(), *(f"landing.{name}" for name in night.mappings)]
-    refused = (
-        files.filter(pl.col("status") == "refused")
-        .sort("landed_at")
-        .unique("file", keep="last", maintain_order=True)
-    )
-    # A file that was refused once and landed since is no longer a worry.
-    mended = files.filter(pl.col("status") == "landed").select("file", "file_hash")
-    present = [p.relative_to(folder).as_posix() for paths in found.claimed.values() for p in paths]
-    refused = refused.join(mended, on=["file", "file_hash"], how="anti").filter(pl.col("file").is_in(present))
     return Summary(
         is_success=is_success,
         seconds=(datetime.now(UTC) - night.started_at).total_seconds(),
@@ -134,7 +139,7 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         notes=sorted(set(notes)),
         published=published_by(lake, night.run_id, tables),
         landed=landed.to_dicts(),
-        refused_files=refused.select("file", "reason").to_dicts(),
+        refused_files=_still_refused(night, files, found),
         unclaimed_files=[p.relative_to(folder).as_posix() for p in found.unclaimed],
         quarantine=quarantine.to_dicts(),
         people_records=_count(night, "linked.person_members"),

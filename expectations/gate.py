@@ -89,7 +89,7 @@ def run_gate(
     is_out = np.zeros(frame.height, dtype=bool)
     for name in quarantining:
         is_out[_failing(findings[name])] = True
-    clean = frame.filter(pl.Series(~is_out))
+    clean = frame.filter(pl.Series(~is_out)) if is_out.any() else frame
     findings |= evaluate_whole(contract, clean, {n: c for n, c in whole.items() if n not in quarantining})
 
     verdicts = []

@@ -34,6 +34,12 @@ ORGANISATION_INPUTS = (
 )  # fmt: skip
 
 
+def read_columns(kind: EntityKind, available: list[str]) -> list[str]:
+    """Of the `available` columns those that linkage reads, in their order."""
+    inputs = PERSON_INPUTS if kind == "person" else ORGANISATION_INPUTS
+    return [c for c in available if c in ("source", "record_id", "merged_record_ids", *inputs)]
+
+
 def fold(column: pl.Expr, gap: str = "") -> pl.Expr:
     """Lower case without accents and punctuation; words joined by `gap`; placeholders become null."""
     text = (

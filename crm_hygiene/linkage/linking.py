@@ -14,7 +14,7 @@ import polars as pl
 
 from crm_hygiene.linkage.blocking import blocking
 from crm_hygiene.linkage.clustering import KEY, SAME, Clusters, Edge, cluster
-from crm_hygiene.linkage.comparable import PERSON_INPUTS, comparable, numbered, with_block_columns
+from crm_hygiene.linkage.comparable import comparable, numbered, with_block_columns
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.generic_values import generic_notes, generic_values, without_generic
 from crm_hygiene.linkage.keys import key_links
@@ -181,7 +181,7 @@ def link(
     notes = generic_notes(generic)
 
     with connection(settings) as con:
-        stated = numbered(records, PERSON_INPUTS if kind == "person" else ())
+        stated = numbered(records, ("converted_person_record_id",) if kind == "person" else ())
         wanted = [c for c in ("converted_person_record_id",) if c in stated.columns]
         stated = stated.select("unique_id", "source", "record_id", "merged_record_ids", *wanted)
         keys = key_links(con, kind, frame, stated, settings.systems)

@@ -258,6 +258,8 @@ def _estimate(
                     block_on(*columns),
                     max_pairs=settings.training_pairs,
                     record_sample_proportion=min(1.0, math.sqrt(PROBED_PAIRS / pairs)),
+                    # Rounds then count agreement patterns, a few hundred, and not every pair anew.
+                    estimate_without_term_frequencies=True,
                 )
             except (EMTrainingException, ValueError, ZeroDivisionError, duckdb.Error):
                 continue

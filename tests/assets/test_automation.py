@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
-from assets.definitions import JOB
+from assets.job import JOB
 from crm_hygiene.config import Config, LandingConfig, ScheduleConfig, load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.night import Night, mappings_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.definitions import JOB, build_defs
+from assets.job import JOB, build_defs
 from assets.publication import Step, asset_key, check_id, step_asset
 from crm_hygiene.config import Config, LandingConfig, ScheduleConfig, SourcesConfig
 from crm_hygiene.contract import contract_of, load_contracts

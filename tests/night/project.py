@@ -13,7 +13,7 @@ from unittest import mock
 import dagster as dg
 import polars as pl
 
-import assets.resources as resources
+from assets import resources
 from assets.night import NightOutcome, run_night
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import contract_of
@@ -79,10 +79,10 @@ class Project:
             return nights[key]
 
         nights: dict[Any, Night] = {}
-        policy = dg.RetryPolicy
+        policy = dg.RetryPolicy(max_retries=0)
         with (
             mock.patch.object(resources, "_night", night_of),
-            mock.patch.object(dg, "RetryPolicy", lambda **_: policy(max_retries=0)),
+            mock.patch.object(dg, "RetryPolicy", return_value=policy),
         ):
             return run_night(self.config_path, lambda step, text: None)
 

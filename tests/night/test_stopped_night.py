@@ -133,7 +133,8 @@ def test_source_of_ones_own_needs_no_code(project: Project, door: Door) -> None:
     (project.folder / "own/fair.yaml").write_text(
         "source: fair_visitors\nsystem: fair\nobject: visitor\nfiles: ['fair/*.csv']\n"
         "taught: A list from a trade fair.\ntables:\n  people:\n    record_id: badge\n"
-        "    person_kind: {constant: lead}\n    full_name: name\n    email: mail\n    organisation_name: company\n",
+        "    person_kind: {constant: lead}\n    full_name: name\n    email: mail\n    organisation_name: "
+        "company\n",
         encoding="utf-8",
     )
     project.configure("sources: {folders: [own]}\n")
@@ -160,10 +161,11 @@ def test_source_of_ones_own_needs_no_code(project: Project, door: Door) -> None:
     assert "contacts" in err
     code, out, _ = door(
         "query",
-        "select interval 1 day i, 'a'::blob b, 'nan'::double n, now() t",
+        "select interval 1 day i, 'a'::blob b, 'nan'::double n, now() t, 2 n",
         "--config",
         str(project.config_path),
         "--json",
     )
     assert code == 0
     assert json.loads(out)[0]["n"] is None
+    assert json.loads(out)[0]["n_5"] == 2

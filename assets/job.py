@@ -1,0 +1,79 @@
+"""The job `nightly`: every asset of the night, its schedule and its sensors, for one hygiene.yaml."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from assets.audit import audit_assets
+from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
+from assets.conformed import conformed_assets
+from assets.golden import golden_assets
+from assets.landing import landing_assets
+from assets.linked import linked_assets
+from assets.quality import quality_assets
+from assets.reconciled import reconciled_assets
+from assets.resources import NightResource
+from assets.signals import signals_assets
+from assets.writeback import writeback_assets
+from crm_hygiene.config import Config
+from crm_hygiene.night import mappings_of
+
+JOB = "nightly"
+
+# The ends of the flow: once they are there, the run is recorded and the catalog replaced.
+_LAST = [
+    "landing.files",
+    "reconciled.exceptions",
+    "signals.lead_scores",
+    "writeback.changes",
+    "quality.metrics",
+]
+
+
+def build_defs(
+    config: Config, config_path: Path | None = None, console: dg.LoggerDefinition | None = None
+) -> dg.Definitions:
+    """Definitions for one hygiene.yaml: an asset per source and table, one job, one schedule.
+
+    `console` replaces Dagster's own console logger.
+
+    Raises
+    ------
+    ConfigurationError
+        if a source mapping is wrong.
+    """
+    mappings = mappings_of(config)
+    everything = [
+        *landing_assets(mappings),
+        *conformed_assets(mappings),
+        *linked_assets(),
+        *golden_assets(),
+        *reconciled_assets(),
+        *signals_assets(),
+        *writeback_assets(),
+        *quality_assets(),
+        *audit_assets(_LAST),
+    ]
+    fresh = freshness(config)
+    job = dg.define_asset_job(
+        JOB, selection=dg.AssetSelection.all(), description="The whole night, from landing to the catalog."
+    )
+
+    return dg.Definitions(
+        assets=dg.map_asset_specs(
+            lambda spec: (
+                spec.replace_attributes(freshness_policy=fresh)
+                if spec.group_name in ("golden", "reconciled", "writeback")
+                else spec
+            ),
+            everything,
+        ),
+        jobs=[job],
+        schedules=[nightly_schedule(config, job)],
+        sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
+        resources={"night": NightResource(config_path=str(config_path) if config_path else None)},
+        # One process: the work is parallel inside DuckDB and Polars, and each spawned process
+        # would pay the imports again.
+        executor=dg.in_process_executor,
+        loggers={"console": console} if console else {},
+    )

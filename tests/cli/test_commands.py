@@ -1,0 +1,106 @@
+"""The front door without a lake: exit codes, messages, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from crm_hygiene.cli.main import main
+
+Door = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
+    """Calls `crm-hygiene` in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["crm-hygiene", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        return code, printed.out, printed.err
+
+    return call
+
+
+@pytest.mark.parametrize("command", [["run"], ["status"], ["query", "select 1"], ["doctor"]])
+def test_unknown_key_is_exit_code_two_and_names_the_nearest(
+    door: Door, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "hygiene.yaml").write_text("landin: {}\n")
+    code, out, err = door(*command)
+    assert code == 2
+    assert "'landin'" in out + err
+    assert "'landing'" in out + err
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize("command", [["run"], ["status"], ["query", "select 1"], ["doctor"]])
+def test_unknown_configuration_file_is_exit_code_two(door: Door, command: list[str]) -> None:
+    code, out, err = door(*command, "--config", "gone.yaml")
+    assert code == 2
+    assert "gone.yaml" in out + err
+
+
+def test_wrong_schedule_is_exit_code_two(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "hygiene.yaml").write_text("schedule: {cron: whenever}\n")
+    code, _, err = door("run", "--quiet")
+    assert code == 2
+    assert "whenever" in err
+
+
+def test_dagster_home_that_is_not_there_is_exit_code_two(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "gone"))
+    code, _, err = door("run", "--quiet")
+    assert code == 2
+    assert "DAGSTER_HOME" in err
+
+
+def test_query_and_status_before_the_first_night(door: Door, tmp_path: Path) -> None:
+    code, _, err = door("query", "select 1")
+    assert code == 2
+    assert "crm-hygiene run" in err
+    code, out, _ = door("status")
+    assert code == 0
+    assert "No night has run" in out
+    assert json.loads(door("status", "--json")[1])["runs"] == []
+    assert not (tmp_path / "lake").exists()
+
+
+def test_doctor_tells_and_changes_nothing(door: Door, tmp_path: Path) -> None:
+    code, out, _ = door("doctor")
+    assert code == 0
+    assert "does not exist yet" in out
+    findings = json.loads(door("doctor", "--json")[1])
+    assert {"state", "subject", "text"} == set(findings[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sample_goes_where_the_night_looks(door: Door, tmp_path: Path) -> None:
+    code, out, _ = door("sample", "--people", "3", "--json")
+    assert code == 0
+    assert all(isinstance(count, int) for count in json.loads(out).values())
+    assert (tmp_path / "landing/salesforce/Contact.csv").is_file()
+    assert (tmp_path / "truth/people.csv").is_file()
+    findings = json.loads(door("doctor", "--json")[1])
+    assert not [f for f in findings if f["subject"] == "landing folder" and f["state"] != "ok"]
+
+
+@pytest.mark.parametrize(
+    "command", [["sample", "--people", "0"], ["sample", "--seed", "-1"], ["nonsense"], ["query"]]
+)
+def test_wrong_usage_is_exit_code_two(door: Door, command: list[str]) -> None:
+    assert door(*command)[0] == 2

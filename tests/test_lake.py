@@ -1,0 +1,183 @@
+"""The lake: one publication is one commit, and what is live already is not written again."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import crm_hygiene.lake as lake_module
+from crm_hygiene.contract import Contract, contract_of, load_contracts
+from crm_hygiene.errors import LakeError
+from crm_hygiene.fingerprint import content_of
+from crm_hygiene.lake import Lake
+
+RUNS = "audit.runs"
+META = {"run_id": "r1", "rules": "f", "inputs": "i1"}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def contract() -> Contract:
+    return contract_of(RUNS)
+
+
+def _runs(*ids: str, status: str = "succeeded") -> pl.DataFrame:
+    rows = [{"run_id": i, "status": status} for i in ids]
+    return contract_of(RUNS).shape(pl.DataFrame(rows, schema={"run_id": pl.String, "status": pl.String}))
+
+
+def test_never_published(lake: Lake, contract: Contract) -> None:
+    assert not lake.exists(RUNS)
+    assert lake.version(RUNS) is None
+    assert lake.metadata(RUNS) == {}
+    assert lake.state(RUNS) == "absent"
+    assert lake.read(contract).equals(contract.empty())
+    assert lake.tables() == []
+
+
+def test_publish_read_and_commit_texts(lake: Lake, contract: Contract) -> None:
+    publication = lake.publish(contract, _runs("b", "a"), META)
+    assert publication.is_changed
+    assert publication.row_count == 2
+    assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
+    found = lake.metadata(RUNS)
+    assert {k: found[k] for k in META} == META
+    assert lake.tables() == [RUNS]
+    assert lake.is_current(RUNS, "i1")
+
+
+def test_equal_content_is_no_commit_and_newer_inputs_are_no_change(lake: Lake, contract: Contract) -> None:
+    first = lake.publish(contract, _runs("a", "b"), META)
+    state = lake.state(RUNS)
+    again = lake.publish(contract, _runs("b", "a"), META)
+    assert (again.version, again.is_changed) == (first.version, False)
+    noted = lake.publish(contract, _runs("a", "b"), {**META, "inputs": "i2"})
+    assert noted.version == first.version + 1
+    assert not noted.is_changed
+    assert lake.state(RUNS) == state
+    assert lake.is_current(RUNS, "i2")
+
+
+def test_append_once(lake: Lake, contract: Contract) -> None:
+    assert lake.append(contract, [_runs("a")], META, once="x/1")
+    assert not lake.append(contract, [_runs("b")], META, once="x/1")
+    assert lake.append(contract, [_runs("b")], META, once="x/2")
+    assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
+
+
+def test_error_while_a_part_is_made_surfaces_as_itself_and_nothing_is_kept(
+    lake: Lake, contract: Contract
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    def parts(error: BaseException) -> Iterator[pl.DataFrame]:
+        yield _runs("a")
+        raise error
+
+    for error in (ValueError("mine"), Stop("kill"), LakeError("other")):
+        with pytest.raises(type(error)) as caught:
+            lake.append(contract, parts(error), META)
+        assert caught.value is error
+    assert lake.read(contract).height == 0
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO])
+def test_failing_writer_is_a_lake_error_and_the_last_good_version_stays(
+    lake: Lake, contract: Contract, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    lake.publish(contract, _runs("a"), META)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(code, "trouble")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake_module, "write_deltalake", fail)
+        with pytest.raises(LakeError, match=r"last good version stays.*trouble"):
+            lake.publish(contract, _runs("b"), META)
+        with pytest.raises(LakeError):
+            lake.append(contract, [_runs("b")], META)
+    assert lake.read(contract)["run_id"].to_list() == ["a"]
+
+
+def test_lake_folder_that_cannot_be_made_is_a_lake_error(tmp_path: Path, contract: Contract) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LakeError):
+        Lake(str(tmp_path / "file")).publish(contract, _runs("a"), META)
+
+
+def test_constraint_refuses_without_showing_the_row(lake: Lake) -> None:
+    contract = contract_of("conformed.people")
+    row = {"source": "s", "record_id": "1", "person_kind": "vip", "given_name": "Secret"}
+    frame = contract.shape(pl.DataFrame([row]))
+    with pytest.raises(LakeError) as caught:
+        lake.publish(contract, frame, META)
+    assert "Secret" not in str(caught.value)
+    assert lake.read(contract).height == 0
+
+
+def test_table_killed_before_its_constraints_gets_them(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = contract_of("conformed.people")
+
+    class Kill(BaseException):
+        pass
+
+    def die(*_: Any) -> dict[str, str]:
+        raise Kill
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Contract, "constraints", die)
+        with pytest.raises(Kill):
+            lake.publish(contract, contract.empty(), META)
+    row = {"source": "s", "record_id": "1", "person_kind": "vip"}
+    with pytest.raises(LakeError, match="constraint"):
+        lake.publish(contract, contract.shape(pl.DataFrame([row])), META)
+
+
+def test_replace_rows_touches_only_its_rows(lake: Lake, contract: Contract) -> None:
+    lake.publish(contract, pl.concat([_runs("a"), _runs("b", status="stopped")]), META)
+    assert not lake.replace_rows(contract, _runs("b", status="stopped"), "status", "stopped", META)
+    version = lake.version(RUNS)
+    assert lake.replace_rows(contract, _runs("c", status="stopped"), "status", "stopped", META)
+    assert lake.version(RUNS) == (version or 0) + 1
+    assert lake.read(contract)["run_id"].to_list() == ["a", "c"]
+    assert not lake.replace_rows(contract, contract.empty(), "status", "it's", META)
+
+
+def test_parts_are_one_commit(lake: Lake, contract: Contract) -> None:
+    lake.publish_parts(contract, [_runs("a"), _runs("b")], META)
+    version = lake.version(RUNS)
+    publication = lake.publish_parts(contract, iter([_runs("c"), _runs("d"), _runs("e")]), META)
+    assert publication.row_count == 3
+    assert publication.version == (version or 0) + 1
+    assert lake.read(contract, version)["run_id"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize("table", sorted(load_contracts()))
+def test_every_contract_can_be_a_table(tmp_path: Path, table: str) -> None:
+    lake, contract = Lake(str(tmp_path)), contract_of(table)
+    lake.publish(contract, contract.empty(), META)
+    assert lake.read(contract).schema == contract.schema
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=5), st.none() | st.integers(-9, 9)), max_size=12), st.randoms())
+def test_content_fingerprint_knows_rows_not_their_order(rows: list[Any], random: Any) -> None:
+    schema = {"a": pl.String, "b": pl.Int64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    mixed = list(rows)
+    random.shuffle(mixed)
+    assert content_of(pl.DataFrame(mixed, schema=schema, orient="row")) == content_of(frame)
+    more = pl.concat([frame, pl.DataFrame([("new", 100)], schema=schema, orient="row")])
+    assert content_of(more) != content_of(frame)
