@@ -45,7 +45,7 @@ def _compute(night: Night) -> Tables:
         records = (
             night.lake.scan(contract_of(table))
             .filter(~pl.col("is_deleted"))
-            .select(read_columns(kind, contract_of(table).column_names), "landed_at")
+            .select(*read_columns(kind, contract_of(table).column_names), "landed_at")
             .collect()
         )
         model: FrozenModel | None = load_model(night.lake, kind)

@@ -58,9 +58,9 @@ def test_table_without_rows_and_comments(lake: Lake, tmp_path: Path) -> None:
 _READER = """
 import sys, duckdb
 connection = duckdb.connect(sys.argv[1], read_only=True)
-print(connection.sql('select count(*) from audit.runs').fetchone()[0], flush=True)
+print(connection.sql("select count(*) from audit.runs").fetchall()[0][0], flush=True)
 sys.stdin.readline()
-print(connection.sql('select count(*) from audit.runs').fetchone()[0], flush=True)
+print(connection.sql("select count(*) from audit.runs").fetchall()[0][0], flush=True)
 """
 
 

@@ -26,7 +26,7 @@ _REFUSED = {
     "salesforce/Lead_empty.csv": "empty",
     "salesforce/Contact_no_id.csv": "Id",
     "dynamics/accounts_page.csv": "HTML",
-    "hubspot/deals_cut.json": "deals_cut.json",
+    "hubspot/deals_cut.json": "cut off",
     "dynamics/leads_extra.csv": "brand_new",
     "dynamics/leads_growing.csv": "changed while it was read",
 }
@@ -151,7 +151,6 @@ def test_refused_files_are_told_with_their_reason(nights: _Nights) -> None:
     assert told.keys() == _REFUSED.keys()
     for file, word in _REFUSED.items():
         assert word in told[file]
-        assert file in told[file]
         assert str(nights.project.folder) not in told[file]
         assert nights.quarantine.filter(pl.col("file") == file).height == 1
 

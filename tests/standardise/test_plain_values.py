@@ -12,6 +12,9 @@ from crm_hygiene.standardise.text import clean, cleaned, fold, folded
 
 from .conftest import Raw
 
+# Polars' tables know newer characters than Python's; on those the two ways may differ.
+KNOWN_TO_PYTHON = st.characters(exclude_categories=("Cs", "Cn"))
+
 
 def test_booleans(raw: Raw) -> None:
     result = standardise_booleans(raw("TRUE", "f", " Yes ", "0", "t", "N", "maybe", None))
@@ -80,7 +83,7 @@ def test_cleaning(written: str, expected: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.text(max_size=20), max_size=8))
+@given(st.lists(st.text(KNOWN_TO_PYTHON, max_size=20), max_size=8))
 def test_cleaning_and_folding_by_column_and_by_value_agree_and_settle(texts: list[str]) -> None:
     frame = pl.DataFrame({"raw": texts}, schema={"raw": pl.String}).with_columns(c=cleaned("raw"))
     assert frame["c"].to_list() == [clean(t) or None for t in texts]
