@@ -204,6 +204,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
+@cache
 def load_glossary(folder: Path = CONTRACTS_FOLDER) -> dict[str, Column]:
     """Every column name of the project with its type and meaning."""
     path = folder / "columns.yaml"
