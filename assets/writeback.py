@@ -23,16 +23,41 @@ READS = (
     "golden.provenance",
 )
 
+# Read of every table that has them, besides the fields that may be written back.
+_ALWAYS = {
+    "source",
+    "record_id",
+    "person_record_id",
+    "entity_id",
+    "landed_at",
+    "is_deleted",
+    "is_suppressed",
+    "email_consent",
+    "phone_consent",
+    "consent_id",
+    "channel",
+    "consent_state",
+}
+
 
 def _compute(night: Night) -> Tables:
-    people, organisations, person_members, organisation_members, contacts, accounts, consents = (
-        night.lake.read(contract_of(table)) for table in READS[:-1]
-    )
     policies = policies_of(night.mappings, night.config.targets)
+    writable = {column for policy in policies for column in policy.columns}
+    keep = writable | _ALWAYS
+
+    def compared(table: str) -> pl.DataFrame:
+        contract = contract_of(table)
+        names = [c for c in contract.column_names if c in keep]
+        return night.lake.scan(contract).select(names).collect().sort(contract.key)
+
+    people, organisations, person_members, organisation_members, contacts, accounts, consents = (
+        compared(table) for table in READS[:-1]
+    )
     # Of seventeen million cells only those of writable fields can give a reason.
     provenance = (
         night.lake.scan(contract_of("golden.provenance"))
-        .filter(pl.col("column_name").is_in(sorted({c for p in policies for c in p.columns})))
+        .filter(pl.col("column_name").is_in(sorted(writable)))
+        .select("table_name", "column_name", "entity_id", "source", "record_id", "rule")
         .collect()
     )
     return {
