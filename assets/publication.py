@@ -181,7 +181,7 @@ def _gate(night: Night, contract: Contract, frame: pl.DataFrame, again: Again | 
     result = run_gate(contract, frame, night.run_id, night.started_at)
     frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
     while again is not None and quarantined[-1].height and not stopped:
-        refused = pl.concat(quarantined).select("source", "file", "row_number", "record_id")
+        refused = pl.concat(quarantined).select(REFUSED_COLUMNS)
         next_best = again(night, refused)
         if next_best.height == 0:
             break

@@ -4,6 +4,6 @@ A conformed table is a pure function of landing and the rules: for each record t
 row that passes the table's row-level checks.
 """
 
-from crm_hygiene.conform.build import Refusals, conform_table, feeding
+from crm_hygiene.conform.build import REFUSED_COLUMNS, Refusals, conform_table, feeding
 
-__all__ = ["Refusals", "conform_table", "feeding"]
+__all__ = ["REFUSED_COLUMNS", "Refusals", "conform_table", "feeding"]

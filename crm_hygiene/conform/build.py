@@ -27,7 +27,10 @@ _OBSERVED = (
 )
 
 Refusals = pl.DataFrame
-"""Landed rows that a gate refused: columns `source`, `file`, `row_number`, `record_id`."""
+"""Landed rows that a gate refused, in the columns of `REFUSED_COLUMNS`."""
+
+# An export often overwrites the file of the night before: only with the landing time is a row one row.
+REFUSED_COLUMNS = ("source", "file", "landed_at", "row_number", "record_id")
 
 
 def feeding(night: Night, table: str) -> list[Mapping]:
@@ -97,7 +100,7 @@ def _conform_source(
         # Only the records whose newest row was refused are looked at again, without those rows.
         mine = refused.filter(pl.col("source") == mapping.source)
         raw = raw.filter(pl.col("record_id").is_in(mine["record_id"].implode())).join(
-            mine, on=["file", "row_number", "record_id"], how="anti"
+            mine, on=["file", "landed_at", "row_number", "record_id"], how="anti"
         )
     if raw.height == 0:
         return contract.empty()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_hygiene.config import Config
-from crm_hygiene.conform import conform_table
+from crm_hygiene.conform import REFUSED_COLUMNS, conform_table
 from crm_hygiene.contract import contract_of
 from crm_hygiene.landing import land_source
 from crm_hygiene.night import Night
@@ -70,12 +70,13 @@ def test_rows_without_an_id_all_stay_for_the_gate(night: Night) -> None:
     assert conform_table(night, "people").height == 2
 
 
-def test_refused_row_falls_back_to_the_next_best(night: Night) -> None:
+@pytest.mark.parametrize("second_file", ["leads_2.csv", "leads_1.csv"], ids=["new file", "overwritten file"])
+def test_refused_row_falls_back_to_the_next_best(night: Night, second_file: str) -> None:
     _land(night, "leads_1.csv", "a,Good Name,,false,,2024-01-01T00:00:00Z", "b,Other Name,,false,,")
-    _land(night, "leads_2.csv", "a,Bad Name,,false,,9999-01-01T00:00:00Z", day=2)
+    _land(night, second_file, "a,Bad Name,,false,,9999-01-01T00:00:00Z", day=2)
     newest = conform_table(night, "people").filter(pl.col("record_id") == "a")
     assert newest["full_name"].to_list() == ["Bad Name"]
-    refused = newest.select("source", "file", "row_number", "record_id")
+    refused = newest.select(REFUSED_COLUMNS)
     again = conform_table(night, "people", refused)
     assert again.select("record_id", "full_name").rows() == [("a", "Good Name")]
 
