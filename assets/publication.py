@@ -24,6 +24,7 @@ from assets.presentation import (
     table_metadata,
 )
 from assets.resources import NightResource
+from crm_hygiene.conform import REFUSED_COLUMNS
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.fingerprint import fingerprint
