@@ -66,7 +66,7 @@ class RulesConfig(_Section):
 class LimitsConfig(_Section):
     """Bounds: DuckDB's memory for linkage, DuckDB's threads."""
 
-    memory: str = Field(default="4GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
+    memory: str = Field(default="2GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
     threads: int = Field(default=2, ge=1)
 
 
