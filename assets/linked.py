@@ -10,7 +10,13 @@ from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
 from crm_hygiene.linkage.comparable import read_columns
-from crm_hygiene.linkage.store import load_model, load_register, model_row, promoted_versions
+from crm_hygiene.linkage.store import (
+    load_model,
+    load_register,
+    model_row,
+    promoted_versions,
+    promotion_row,
+)
 from crm_hygiene.night import Night
 
 KINDS: tuple[tuple[EntityKind, str], ...] = (
@@ -40,6 +46,7 @@ def _compute(night: Night) -> Tables:
     tables: Tables = {}
     queues = []
     models = [night.lake.read(contract_of("linked.models"))]
+    promotions = [night.lake.read(contract_of("stewardship.promotions"))]
     for kind, table in KINDS:
         # Of the records only what linkage looks at: the other half of the columns would fill the memory.
         records = (
@@ -65,22 +72,27 @@ def _compute(night: Night) -> Tables:
         tables[f"linked.{kind}_members"] = linked.members
         queues.append(linked.review_queue)
         if model is None:
-            models.append(model_row(linked.model, night.started_at))
+            models.append(model_row(linked.model, night.started_at, "the first night"))
+            promotions.append(
+                promotion_row(linked.model, night.started_at, "the first night", "there was no model yet")
+            )
         night.say(linked.notes)
-    tables["linked.models"] = pl.concat(models)
+    tables["linked.models"] = pl.concat(models).unique(["entity_kind", "model_version"], keep="first")
+    tables["stewardship.promotions"] = pl.concat(promotions)
     tables["stewardship.review_queue"] = pl.concat(queues)
     return tables
 
 
 def _promoted(night: Night, computed: Tables | None) -> str:
-    models = computed["linked.models"] if computed else night.lake.read(contract_of("linked.models"))
-    assert isinstance(models, pl.DataFrame)
-    return promoted_versions(models)
+    table = "stewardship.promotions"
+    promotions = computed[table] if computed else night.lake.read(contract_of(table))
+    assert isinstance(promotions, pl.DataFrame)
+    return promoted_versions(promotions)
 
 
 def linked_assets() -> list[dg.AssetsDefinition]:
     """Pairs, members, register and history of people and organisations; models; the review queue."""
-    tables = ["linked.models", "stewardship.review_queue"]
+    tables = ["linked.models", "stewardship.promotions", "stewardship.review_queue"]
     tables += [f"linked.{kind}_{name}" for kind, _ in KINDS for name in _PER_KIND]
     return [
         step_asset(

@@ -64,20 +64,32 @@ def review_queue(
         .unique(["cluster_l", "cluster_r"], keep="first", maintain_order=True)
         .with_columns(
             question=pl.lit(SAME_QUESTION[kind]),
-            priority=((1 - (2 * pl.col("match_probability") - 1).abs()) * stake).round(6),
+            question_kind=pl.lit("doubtful"),
+            uncertainty=(1 - (2 * pl.col("match_probability") - 1).abs()).round(6),
+            stake=stake,
         )
     )
     refused = conflicts.sort(REVIEW_KEY).unique(["cluster_l", "cluster_r"], keep="first", maintain_order=True)
-    refused = refused.with_columns(question=pl.lit(CONFLICT_QUESTION), priority=stake.round(6))
+    refused = refused.with_columns(
+        question=pl.lit(CONFLICT_QUESTION),
+        question_kind=pl.lit("conflict"),
+        uncertainty=pl.lit(1.0),
+        stake=stake,
+    )
     large = suspects.with_columns(
         question=pl.lit(SUSPECT_QUESTION),
-        priority=pl.col("records_l").cast(pl.Float64),
+        question_kind=pl.lit("suspect"),
+        uncertainty=pl.lit(1.0),
+        stake=pl.col("records_l").cast(pl.Float64),
         source_r=pl.lit(None, dtype=pl.String),
         record_id_r=pl.lit(None, dtype=pl.String),
         **{name: pl.lit(None, dtype=kind_) for name, kind_ in empty_pair.items()},
     )
-    columns = ["question", *REVIEW_KEY, "match_weight", "match_probability", "priority"]
+    columns = [
+        "question_kind", "question", *REVIEW_KEY, "match_weight", "match_probability", "uncertainty", "stake",
+    ]  # fmt: skip
     rows = pl.concat([part.select(columns) for part in (asked, refused, large)])
+    rows = rows.with_columns(priority=(pl.col("uncertainty") * pl.col("stake")).round(6))
     rows = _with_ids(kind, rows).sort(["priority", "review_id"], descending=[True, False])
     notes = []
     if rows.height > limit:

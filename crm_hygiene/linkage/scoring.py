@@ -20,7 +20,7 @@ from crm_hygiene.linkage.training import tf_lookup
 SCORES_SCHEMA = {
     "l": pl.Int64,
     "r": pl.Int64,
-    "match_key": pl.String,
+    "blocking_rule": pl.String,
     "match_weight": pl.Float64,
     "match_probability": pl.Float64,
     "levels": pl.String,
@@ -86,7 +86,7 @@ def score(
     Returns
     -------
     tuple
-        pairs at or above `review_low` (`l` < `r`, `match_key`, `match_weight`, `match_probability`,
+        pairs at or above `review_low` (`l` < `r`, `blocking_rule`, `match_weight`, `match_probability`,
         `levels`), sorted; and notes.
     """
     comparisons, notes = known_comparisons(model, settings, frame)
@@ -132,7 +132,7 @@ def score(
         scored.select(
             l=pl.min_horizontal("unique_id_l", "unique_id_r").cast(pl.Int64),
             r=pl.max_horizontal("unique_id_l", "unique_id_r").cast(pl.Int64),
-            match_key=pl.col("match_key")
+            blocking_rule=pl.col("match_key")
             .cast(pl.Int64)
             .replace_strict(list(range(len(names))), names, return_dtype=pl.String),
             match_weight=pl.col("match_weight").round(6),

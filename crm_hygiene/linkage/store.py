@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
 
 from crm_hygiene.contract import contract_of
+from crm_hygiene.errors import LakeError
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.register import Register
@@ -31,15 +34,28 @@ def load_register(lake: Lake, kind: EntityKind) -> tuple[Register, pl.DataFrame]
     return Register(lake.read(members), pinned("entities")), pinned("history")
 
 
+def promoted_version(promotions: pl.DataFrame, kind: EntityKind) -> str | None:
+    """Version of the model in use: the one promoted last."""
+    rows = promotions.filter(pl.col("entity_kind") == kind).sort("promoted_at", "promotion_id")
+    return None if rows.is_empty() else str(rows["model_version"][-1])
+
+
 def load_model(lake: Lake, kind: EntityKind) -> FrozenModel | None:
-    """The promoted model of a kind, or None before the first training."""
+    """The promoted model of a kind, or None before the first promotion."""
+    version = promoted_version(lake.read(contract_of("stewardship.promotions")), kind)
+    if version is None:
+        return None
     models = lake.read(contract_of("linked.models"))
-    promoted = models.filter((pl.col("entity_kind") == kind) & pl.col("is_promoted")).sort("trained_at")
-    return FrozenModel.thaw(promoted.row(promoted.height - 1, named=True)) if promoted.height else None
+    found = models.filter((pl.col("entity_kind") == kind) & (pl.col("model_version") == version))
+    if found.is_empty():
+        raise LakeError(
+            f"stewardship.promotions: {kind} model {version} is promoted and not in linked.models"
+        )
+    return FrozenModel.thaw(found.row(0, named=True))
 
 
-def model_row(model: FrozenModel, trained_at: datetime) -> pl.DataFrame:
-    """A newly trained model as a row of linked.models; the first of its kind is promoted at once."""
+def model_row(model: FrozenModel, trained_at: datetime, trained_by: str) -> pl.DataFrame:
+    """A trained model as a row of linked.models."""
     contract = contract_of("linked.models")
     return pl.DataFrame(
         [
@@ -49,15 +65,42 @@ def model_row(model: FrozenModel, trained_at: datetime) -> pl.DataFrame:
                 "model_json": model.model_json,
                 "rule_fingerprint": model.rule_fingerprint,
                 "trained_at": trained_at,
+                "trained_by": trained_by,
                 "record_count": model.record_count,
-                "is_promoted": True,
             }
         ],
         schema=contract.schema,
     )
 
 
-def promoted_versions(models: pl.DataFrame) -> str:
+def promotion_row(
+    model: FrozenModel,
+    promoted_at: datetime,
+    promoted_by: str,
+    reason: str,
+    comparison_json: str | None = None,
+    broken_limits: Sequence[str] = (),
+) -> pl.DataFrame:
+    """A promotion as a row of stewardship.promotions; the same act gives the same id."""
+    contract = contract_of("stewardship.promotions")
+    text = "\x1f".join([model.entity_kind, model.model_version, promoted_at.isoformat(), promoted_by])
+    return pl.DataFrame(
+        [
+            {
+                "promotion_id": hashlib.sha256(text.encode()).hexdigest()[:16],
+                "entity_kind": model.entity_kind,
+                "model_version": model.model_version,
+                "promoted_by": promoted_by,
+                "promoted_at": promoted_at,
+                "reason": reason,
+                "comparison_json": comparison_json,
+                "broken_limits": list(broken_limits),
+            }
+        ],
+        schema=contract.schema,
+    )
+
+
+def promoted_versions(promotions: pl.DataFrame) -> str:
     """The versions in use as one text, part of the fingerprint of what linking reads."""
-    rows = models.filter(pl.col("is_promoted")).select("entity_kind", "model_version").sort(pl.all())
-    return json.dumps(rows.rows())
+    return json.dumps({kind: promoted_version(promotions, kind) for kind in ("organisation", "person")})

@@ -127,10 +127,20 @@ def decide() -> Callable[..., pl.DataFrame]:
                 "judgement": judgement,
                 "decided_by": "steward",
                 "decided_at": NIGHT,
-                "revoked_at": NIGHT if revoked else None,
             }
             for i, (left, right, judgement) in enumerate(judged)
         ]
+        if revoked:
+            rows += [
+                {
+                    "decision_id": f"r{i}",
+                    "entity_kind": "person",
+                    "revokes": f"d{i}",
+                    "decided_by": "steward",
+                    "decided_at": NIGHT,
+                }
+                for i in range(len(judged))
+            ]
         return pl.DataFrame(rows, schema_overrides=dict(contract.schema)).pipe(contract.shape)
 
     return make
