@@ -8,7 +8,7 @@ export GX_ANALYTICS_ENABLED := false
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] < (3, 11))" || { echo "Python 3.11 is needed; name yours with make PYTHON=..."; exit 2; }
@@ -42,6 +42,9 @@ ui: $(VENV)/ready  ## Dagster's UI on the code location, http://127.0.0.1:3000
 bench: $(VENV)/ready  ## benchmarks, results as JSON and a table
 	$(BIN)/python -m bench
 
+bench-linkage: $(VENV)/ready  ## accuracy on public data sets beside plain Splink, where they are
+	$(BIN)/python -m bench linkage
+
 lock:  ## compile requirements.lock anew (needs uv); it names no registry
 	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
@@ -49,4 +52,4 @@ lock:  ## compile requirements.lock anew (needs uv); it names no registry
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster
 
-.PHONY: help setup run test check ui bench lock clean
+.PHONY: help setup run test check ui bench bench-linkage lock clean

@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.audit import audit_assets
 from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
+from assets.charts import charts_assets
 from assets.conformed import conformed_assets
 from assets.golden import golden_assets
 from assets.landing import landing_assets
@@ -14,6 +15,7 @@ from assets.quality import quality_assets
 from assets.reconciled import reconciled_assets
 from assets.resources import NightResource
 from assets.signals import signals_assets
+from assets.stewardship import stewardship_assets
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config
 from crm_hygiene.night import mappings_of
@@ -27,6 +29,7 @@ _LAST = [
     "signals.lead_scores",
     "writeback.changes",
     "quality.metrics",
+    "stewardship.review_queue",
 ]
 
 
@@ -47,6 +50,8 @@ def build_defs(
         *landing_assets(mappings),
         *conformed_assets(mappings),
         *linked_assets(),
+        *stewardship_assets(),
+        *charts_assets(),
         *golden_assets(),
         *reconciled_assets(),
         *signals_assets(),

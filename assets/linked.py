@@ -12,6 +12,7 @@ from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
 from crm_hygiene.linkage.comparable import read_columns
 from crm_hygiene.linkage.store import (
     load_model,
+    load_night_before,
     load_register,
     model_row,
     promoted_versions,
@@ -24,8 +25,8 @@ KINDS: tuple[tuple[EntityKind, str], ...] = (
     ("organisation", "conformed.organisations"),
 )
 
-# Members are committed last: they name the version of the register that goes with them.
-_PER_KIND = ("pairs", "history", "entities", "members")
+# Members are committed last: they name the versions of the others that go with them.
+_PER_KIND = ("pairs", "fingerprints", "history", "entities", "members")
 
 
 def _settings(night: Night) -> LinkageSettings:
@@ -44,7 +45,7 @@ def _compute(night: Night) -> Tables:
     decisions = night.lake.read(contract_of("stewardship.decisions"))
     settings = _settings(night)
     tables: Tables = {}
-    queues = []
+    asked = []
     models = [night.lake.read(contract_of("linked.models"))]
     promotions = [night.lake.read(contract_of("stewardship.promotions"))]
     for kind, table in KINDS:
@@ -65,12 +66,14 @@ def _compute(night: Night) -> Tables:
             model,
             latest_landing(records),
             settings,
+            load_night_before(night.lake, kind),
         )
         tables[f"linked.{kind}_pairs"] = linked.pairs
+        tables[f"linked.{kind}_fingerprints"] = linked.fingerprints
         tables[f"linked.{kind}_history"] = pl.concat([history, linked.history]).unique("event_id")
         tables[f"linked.{kind}_entities"] = linked.entities
         tables[f"linked.{kind}_members"] = linked.members
-        queues.append(linked.review_queue)
+        asked.append(linked.questions)
         if model is None:
             models.append(model_row(linked.model, night.started_at, "the first night"))
             promotions.append(
@@ -79,7 +82,7 @@ def _compute(night: Night) -> Tables:
         night.say(linked.notes)
     tables["linked.models"] = pl.concat(models).unique(["entity_kind", "model_version"], keep="first")
     tables["stewardship.promotions"] = pl.concat(promotions)
-    tables["stewardship.review_queue"] = pl.concat(queues)
+    tables["linked.questions"] = pl.concat(asked)
     return tables
 
 
@@ -91,8 +94,8 @@ def _promoted(night: Night, computed: Tables | None) -> str:
 
 
 def linked_assets() -> list[dg.AssetsDefinition]:
-    """Pairs, members, register and history of people and organisations; models; the review queue."""
-    tables = ["linked.models", "stewardship.promotions", "stewardship.review_queue"]
+    """Pairs, members, register and history of people and organisations; models; open questions."""
+    tables = ["linked.models", "stewardship.promotions", "linked.questions"]
     tables += [f"linked.{kind}_{name}" for kind, _ in KINDS for name in _PER_KIND]
     return [
         step_asset(
@@ -108,8 +111,9 @@ def linked_assets() -> list[dg.AssetsDefinition]:
                 },
                 column_sources={f"linked.{kind}_members": (table,) for kind, table in KINDS},
                 extra=_promoted,
+                models=_promoted,
                 pins={
-                    f"linked.{kind}_members": (f"linked.{kind}_entities", f"linked.{kind}_history")
+                    f"linked.{kind}_members": tuple(f"linked.{kind}_{name}" for name in _PER_KIND[:-1])
                     for kind, _ in KINDS
                 },
                 kinds=("splink", "duckdb"),

@@ -6,6 +6,7 @@ Personal data is masked: metadata outlives the row in Dagster's own storage.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -138,6 +139,12 @@ def _changes(lake: Lake, contract: Contract, publication: Publication | None) ->
     return {f"rows {name}": int(found[name][0]) for name in found.columns}
 
 
+def _models(lake: Lake, contract: Contract) -> dict[str, Any]:
+    """The linkage models that the live version was made with, if it has to do with any."""
+    text = lake.metadata(contract.table).get("models")
+    return {"linkage models": dg.MetadataValue.json(json.loads(text))} if text else {}
+
+
 def table_metadata(lake: Lake, contract: Contract, publication: Publication | None) -> dict[str, Any]:
     """Row count, what changed, Delta version, address and a preview of the live table.
 
@@ -150,6 +157,7 @@ def table_metadata(lake: Lake, contract: Contract, publication: Publication | No
         "dagster/row_count": int(rows),
         "dagster/uri": lake.table_uri(contract.table),
         "delta version": -1 if version is None else version,
+        **_models(lake, contract),
         "preview": dg.MetadataValue.md(preview(contract, frame.head(PREVIEW_ROWS).collect())),
         **_changes(lake, contract, publication),
     }

@@ -35,6 +35,9 @@ from expectations.suite import named_checks
 
 Parts = Iterable[pl.DataFrame]
 _PART_ROWS = 100_000
+
+# Its commit names the linkage models that made the entities everything downstream is made from.
+_MEMBERS = "linked.person_members"
 Tables = dict[str, pl.DataFrame | Parts]
 Compute = Callable[[Night], Tables]
 Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
@@ -64,6 +67,8 @@ class Step:
         landing tables read besides.
     extra
         a text on what the step keeps for itself, from the lake or from what it just computed.
+    models
+        the linkage models the step uses, as JSON by kind, where it uses them itself.
     pins
         table -> tables whose versions its commit names, so that they are read together.
     """
@@ -79,11 +84,22 @@ class Step:
     column_lineage: dict[str, Lineage] = field(default_factory=dict)
     landing_reads: tuple[str, ...] = ()
     extra: Callable[[Night, Tables | None], str] | None = None
+    models: Callable[[Night, Tables | None], str] | None = None
     pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def metadata(self, night: Night, table: str, inputs: str) -> dict[str, str]:
+    def models_used(self, night: Night, computed: Tables) -> dict[str, str]:
+        """Text for the commits: the linkage models behind the step's tables, if it has to do with any."""
+        if self.models is not None:
+            return {"models": self.models(night, computed)}
+        if not any("models" in night.lake.metadata(table) for table in self.reads):
+            return {}
+        # What else it reads may be older than the members, where a new model changed nothing in it.
+        text = night.lake.metadata(_MEMBERS).get("models")
+        return {"models": text} if text else {}
+
+    def metadata(self, night: Night, table: str, inputs: str, models: dict[str, str]) -> dict[str, str]:
         """Texts for the commit of `table`; `pins` names the versions of tables that belong to it."""
-        texts = night.metadata(inputs)
+        texts = night.metadata(inputs) | models
         pinned = {other: night.lake.version(other) for other in self.pins.get(table, ())}
         return {**texts, "pins": json.dumps(pinned)} if pinned else texts
 
@@ -218,7 +234,7 @@ def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:
 
 
 def _publish_parts(
-    night: Night, contract: Contract, parts: Parts, inputs: str
+    night: Night, contract: Contract, parts: Parts, metadata: dict[str, str]
 ) -> tuple[Publication, pl.DataFrame]:
     """Gate and publish a table part by part; a part that is stopped aborts the one commit."""
     results: list[pl.DataFrame] = []
@@ -233,7 +249,7 @@ def _publish_parts(
                 raise GateStopped(f"{contract.table}: {_failures(result.results)}")
             yield result.clean
 
-    publication = night.lake.publish_parts(contract, gated(), night.metadata(inputs))
+    publication = night.lake.publish_parts(contract, gated(), metadata)
     summed = _summed(results) if results else contract_of("quality.gate_results").empty()
     _record(
         night,
@@ -308,6 +324,7 @@ def run_step(
     for note in night.notes[noted:]:
         warn(note)
     inputs = step.inputs(night, computed)
+    models = step.models_used(night, computed)
     missing = set(step.tables) ^ set(computed)
     assert not missing, f"{step.name} computes other tables than it declares: {missing}"
     frames = {t: frame for t, frame in computed.items() if isinstance(frame, pl.DataFrame)}
@@ -331,15 +348,14 @@ def run_step(
     # Streamed tables first: their gate runs while they are written and may still stop the step.
     for table in [*parts, *(t for t in step.tables if t in gates)]:
         contract = contract_of(table)
+        metadata = step.metadata(night, table, inputs, models)
         if table in gates:
             gated = gates.pop(table)
             results = gated.results
-            publication = night.lake.publish(
-                contract, pl.concat(gated.frames), step.metadata(night, table, inputs)
-            )
+            publication = night.lake.publish(contract, pl.concat(gated.frames), metadata)
             del gated
         else:
-            publication, results = _publish_parts(night, contract, parts.pop(table), inputs)
+            publication, results = _publish_parts(night, contract, parts.pop(table), metadata)
         log(
             f"{table}: {publication.row_count:,} rows, "
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")

@@ -1,158 +1,40 @@
-"""`python -m bench [--people N ...] [--out DIR]`: measure whole nights and print a table.
+"""`python -m bench [night|linkage] [options]`: measure, print a table, keep the figures as JSON.
 
-Three nights per size, each in a fresh process: the first, one with nothing new, one after about one
-per cent of the people changed. Sizes also come from the environment, BENCH_PEOPLE="10000 100000".
+night (the default)  whole nights on sample exports: time, memory, accuracy
+linkage              accuracy on public data sets, beside plain Splink
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 from rich.console import Console
-from rich.table import Table
 
-from bench.accuracy import figures_of
-from crm_hygiene.lake import Lake
-from crm_hygiene.sample import generate
+from bench import night
+from bench.linkage import report
 
 HERE = Path(__file__).parent
-DEFAULT_PEOPLE = "10000"
+COMMANDS = {"night": night, "linkage": report}
 
 
-def _night(folder: Path, name: str) -> dict[str, Any]:
-    """Run one night of `folder`; wall and CPU in seconds, peak memory in MiB."""
-    result = folder / f"{name}.json"
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(folder),
-        "GX_ANALYTICS_ENABLED": "false",
-        "PYTHONPATH": str(HERE.parent),
-    }
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.one_night", str(folder / "hygiene.yaml"), str(result)],
-        cwd=folder,  # dagster.yaml names its storage relative to the working folder
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / f"{name}.log").open("w"),
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark named first, `night` where none is."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] not in (*COMMANDS, "-h", "--help"):
+        words = ["night", *words]
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # wait4 tells this child's own usage; RUSAGE_CHILDREN is the greatest of all children so far.
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
-    measured = {
-        "wall_s": round(wall, 1),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_mib": usage.ru_maxrss // 1024,
-    }
-    if process.returncode or not result.exists():
-        return {**measured, "is_success": False, "failures": {"": f"see {folder / f'{name}.log'}"}}
-    return {**measured, **json.loads(result.read_text())}
-
-
-def _change_one_percent(folder: Path, people: int) -> int:
-    """Deliver changed rows of one source: another job title, a later change time. Returns how many."""
-    original = folder / "landing" / "hubspot" / "contacts.csv"
-    rows = pl.read_csv(original, infer_schema=False).head(max(1, people // 100))
-    rows.with_columns(
-        pl.lit("Head of Change").alias("Job Title"),
-        pl.lit("2026-11-01 08:00").alias("Last Modified Date"),
-    ).write_csv(original.with_name("contacts_changed.csv"))
-    return rows.height
-
-
-def _bytes_below(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-
-
-def measure(people: int, work: Path) -> dict[str, Any]:
-    """Three nights on a fresh sample of `people` true persons."""
-    folder = work / str(people)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in ("hygiene.yaml", "dagster.yaml"):
-        shutil.copy(HERE.parent / name, folder / name)
-    started = time.perf_counter()
-    counts = generate(folder, people)
-    found: dict[str, Any] = {
-        "people": people,
-        "exported_rows": sum(counts.rows.values()),
-        "sample_s": round(time.perf_counter() - started, 1),
-        "first": _night(folder, "first"),
-    }
-    found["lake_mib"] = _bytes_below(folder / "lake") >> 20
-    if found["first"]["is_success"]:
-        found["figures"] = figures_of(Lake(str(folder / "lake")), folder / "truth")
-        found["unchanged"] = _night(folder, "unchanged")
-        found["changed_rows"] = _change_one_percent(folder, people)
-        found["changed"] = _night(folder, "changed")
-    return found
-
-
-def show(results: list[dict[str, Any]], console: Console) -> None:
-    """Two tables: nights, and the steps of the first night that took longest."""
-    table = Table(title="nights")
-    for title in ("people", "night", "wall s", "CPU s", "peak MiB", "lake MiB", "person F1", "org F1"):
-        table.add_column(title, justify="right")
-    for result in results:
-        accuracy = result.get("figures", {}).get("accuracy", {})
-        for night in ("first", "unchanged", "changed"):
-            if night in result:
-                one = result[night]
-                is_first = night == "first"
-                table.add_row(
-                    f"{result['people']:,}",
-                    night if one["is_success"] else f"{night}: failed",
-                    str(one["wall_s"]),
-                    str(one["cpu_s"]),
-                    f"{one['peak_mib']:,}",
-                    f"{result['lake_mib']:,}" if is_first else "",
-                    str(accuracy["person"]["f1"]) if is_first and accuracy else "",
-                    str(accuracy["organisation"]["f1"]) if is_first and accuracy else "",
-                )
-    console.print(table)
-    for result in results:
-        for night in ("first", "unchanged", "changed"):
-            failures = result.get(night, {}).get("failures")
-            if failures:
-                console.print(f"{result['people']:,} {night}: {failures}")
-        steps = sorted(result["first"].get("steps", {}).items(), key=lambda item: -item[1])[:10]
-        console.print(f"{result['people']:,}: " + ", ".join(f"{name} {s:.1f} s" for name, s in steps))
-
-
-def main() -> None:
-    """Measure every size asked for and keep the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--people", type=int, nargs="+", help="true persons, one or more sizes")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for the JSON")
-    parser.add_argument("--work", type=Path, default=HERE / "work", help="folder for exports and lakes")
-    given = parser.parse_args()
-    sizes = given.people or [int(n) for n in os.environ.get("BENCH_PEOPLE", DEFAULT_PEOPLE).split()]
-    results = [measure(people, given.work.resolve()) for people in sizes]
-    now = datetime.now(UTC)
-    document = {
-        "measured_at": now.isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "results": results,
-    }
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / f"{now:%Y%m%dT%H%M%S}.json"
-    path.write_text(json.dumps(document, indent=2))
-    console = Console()
-    show(results, console)
-    console.print(f"written to {path}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, description=module.__doc__)
+        command.add_argument("--out", type=Path, default=HERE / "results", help="folder for the JSON")
+        command.add_argument("--work", type=Path, default=HERE / "work", help="folder for exports and lakes")
+        module.add_arguments(command)
+    given = parser.parse_args(words)
+    COMMANDS[given.command].command(given, Console())
 
 
 if __name__ == "__main__":

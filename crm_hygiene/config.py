@@ -70,6 +70,27 @@ class LimitsConfig(_Section):
     threads: int = Field(default=2, ge=1)
 
 
+class ModelConfig(_Section):
+    """How far a linkage model may differ from what is live before promoting it needs a reason.
+
+    Shares are 0 to 1, of what is live: entities, records, filled golden cells. The largest entity may hold
+    `max_largest_growth` times the records of the largest one now. Labels count from at least
+    `least_labelled_entities` entities: on the truth file the lower end of the precision's 95 % interval
+    must reach `min_label_precision`, and on each set of labels precision may be `max_precision_loss` below
+    that of what is live.
+    """
+
+    max_merged_share: float = Field(default=0.02, ge=0, le=1)
+    max_split_share: float = Field(default=0.01, ge=0, le=1)
+    max_moved_share: float = Field(default=0.02, ge=0, le=1)
+    max_golden_share: float = Field(default=0.02, ge=0, le=1)
+    max_largest_growth: float = Field(default=2.0, ge=1)
+    max_contradicted_judgements: int = Field(default=0, ge=0)
+    min_label_precision: float = Field(default=0.9, ge=0, le=1)
+    max_precision_loss: float = Field(default=0.02, ge=0, le=1)
+    least_labelled_entities: int = Field(default=50, ge=1)
+
+
 class ScheduleConfig(_Section):
     """When Dagster starts the night."""
 
@@ -93,6 +114,7 @@ class Config(_Section):
     rules: RulesConfig = RulesConfig()
     engine: Literal["duckdb"] = "duckdb"
     limits: LimitsConfig = LimitsConfig()
+    model: ModelConfig = ModelConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     targets: tuple[str, ...] = ("salesforce", "hubspot", "dynamics")
     base: Path = Field(default_factory=Path.cwd, exclude=True)

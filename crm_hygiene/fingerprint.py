@@ -31,10 +31,12 @@ def fingerprint(value: Any) -> str:
 def code_fingerprint() -> str:
     """SHA-256 over the library's modules and data files and the contracts; not over what only shows."""
     digest = hashlib.sha256()
-    paths = [*PACKAGE.rglob("*"), *CONTRACTS.rglob("*")]
-    for path in sorted(p for p in paths if p.is_file() and not _SHOWN & set(p.parts)):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+    for root in (PACKAGE, CONTRACTS):
+        # Parts below the root: what the folders above it are called is nobody's business.
+        inside = {path.relative_to(root): path for path in root.rglob("*") if path.is_file()}
+        for name in sorted(name for name in inside if not _SHOWN & set(name.parts)):
+            digest.update(f"{root.name}/{name.as_posix()}".encode())
+            digest.update(inside[name].read_bytes())
     return digest.hexdigest()
 
 

@@ -85,7 +85,7 @@ class Lake:
         return {
             k: v
             for k, v in last.items()
-            if k in ("run_id", "rules", "inputs", "content", "rows", "pins", "is_changed")
+            if k in ("run_id", "rules", "inputs", "content", "rows", "pins", "models", "is_changed")
         }
 
     def state(self, table: str) -> str:

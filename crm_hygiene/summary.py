@@ -14,6 +14,7 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.landing import Discovery, content_hash, discover
+from crm_hygiene.linkage.charts import charts_folder
 from crm_hygiene.night import Night
 from crm_hygiene.runs import published_by
 
@@ -42,6 +43,7 @@ class Summary:
     changes: list[dict[str, Any]]
     suppressed: int
     catalog: str
+    charts: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -153,4 +155,5 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         changes=changes.to_dicts(),
         suppressed=int(suppressed or 0),
         catalog=str(night.config.catalog_path),
+        charts=str(charts) if (charts := charts_folder(night)).is_dir() else None,
     )

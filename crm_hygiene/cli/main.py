@@ -5,11 +5,9 @@ Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration.
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +18,12 @@ from rich.console import Console
 
 from crm_hygiene.catalog import query as query_catalog
 from crm_hygiene.cli.doctor import examine
+from crm_hygiene.cli.evaluate import evaluate_command
+from crm_hygiene.cli.explain import explain
+from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.model import app as model_app
 from crm_hygiene.cli.progress import Progress
+from crm_hygiene.cli.review import app as review_app
 from crm_hygiene.cli.status import show_status, status_of
 from crm_hygiene.cli.summary import show_summary
 from crm_hygiene.cli.tables import show_frame
@@ -36,29 +39,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(explain)
+app.add_typer(model_app)
+app.command("evaluate")(evaluate_command)
+app.add_typer(review_app)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON has no form of, as text: times in ISO 8601, the rest as it is printed."""
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: they become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(_finite(document), default=_plain, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def _orchestrator() -> Callable[..., Any]:
@@ -85,7 +72,7 @@ def sample(
     counts = generate(out, people, seed)
     rows = counts.rows
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     typer.echo(
         f"{sum(rows.values()):,} rows in {len(rows)} files below {out}, seed {seed}; truth in {out / 'truth'}"
@@ -109,7 +96,7 @@ def run(
     night.started_at = started_at
     summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)
     if as_json:
-        _print_json(summary.as_json())
+        print_json(summary.as_json())
     else:
         show_summary(summary, Console())
     raise typer.Exit(0 if outcome.is_success else 1)
@@ -120,7 +107,7 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Last runs, gates that failed, freshness, queues."""
     found = status_of(Night.open(load_config(config)))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         show_status(found, Console())
 
@@ -135,7 +122,7 @@ def query(
     """Run SQL on the catalog, read-only."""
     frame = query_catalog(load_config(config).catalog_path, sql)
     if as_json:
-        _print_json(frame.to_dicts())
+        print_json(frame.to_dicts())
     else:
         show_frame(frame, Console(), limit)
 
@@ -145,7 +132,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check configuration, sources, dependencies, landing folder and lake."""
     findings = examine(config)
     if as_json:
-        _print_json([f.__dict__ for f in findings])
+        print_json([f.__dict__ for f in findings])
     else:
         for finding in findings:
             mark = {"ok": "ok  ", "warning": "note", "error": "FAIL"}[finding.state]

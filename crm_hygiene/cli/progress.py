@@ -10,6 +10,7 @@ from rich.markup import escape
 
 STEP_NAMES = {
     "link": "linking people and organisations",
+    "charts__linkage": "drawing charts of the linkage",
     "golden": "choosing golden values",
     "reconcile": "reconciling the bank with invoices",
     "signal": "scoring leads and relationships",

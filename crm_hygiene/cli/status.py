@@ -92,3 +92,7 @@ def show_status(found: dict[str, Any], console: Console) -> None:
     console.print(
         table("Waiting for people", [("queue", "left"), ("rows", "right")], found["queues"].items())
     )
+    if found["queues"]["questions for stewards"]:
+        console.print(
+            "  `crm-hygiene review list` has the questions, the most valuable first", highlight=False
+        )

@@ -171,11 +171,13 @@ def _show_next(summary: Summary, console: Console) -> None:
     ]
     if summary.quarantine:
         lines.append(("refused rows", f'{program} query "select * from quality.quarantine"'))
+    if summary.charts:
+        lines.append(("how records were linked, as charts", summary.charts))
     if summary.questions:
         lines.append(
             (
                 f"{summary.questions:,} questions for a steward",
-                f'{program} query "select * from stewardship.review_queue order by priority desc"',
+                f"{program} review list",
             )
         )
     if summary.exceptions:

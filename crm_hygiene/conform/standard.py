@@ -87,6 +87,16 @@ def _cleaned(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     return frame.with_columns(plain(pl.col(c)).alias(c) for c in columns)
 
 
+def _stated_number(raw: pl.Expr) -> pl.Expr:
+    """A number as its source states it, letters and digits only; null for one character repeated.
+
+    A national number that no check digits know still tells who is who.
+    """
+    number = raw.str.to_uppercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
+    is_filler = number.str.split("").list.n_unique() <= 1
+    return pl.when((number.str.len_chars() >= 4) & ~is_filler).then(number)
+
+
 def _split_list(column: str) -> pl.Expr:
     """Ids of a list as vendors write it: `1;2`, `[1,2]`, `1:1661707291575;2:…` (id:time)."""
     return (
@@ -179,6 +189,8 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
     for column in _IBANS:
         if column in have:
             frame = _per_distinct(frame, {"raw": column}, std.standardise_ibans, {"iban": column}, column)
+    if "tax_id" in have and "tax_id_stated" in names:
+        frame = frame.with_columns(tax_id_stated=_stated_number(pl.col("tax_id")))
     for column in _TAX_IDS:
         if column in have:
             frame = _with_inputs_kept(
@@ -215,6 +227,7 @@ _DONE = frozenset(
         "email_normalised",
         "email_domain",
         "email_kind",
+        "tax_id_stated",
         "website_domain",
         "organisation_name_normalised",
         "legal_form",

@@ -1,45 +1,87 @@
 """Blocking: which pairs are worth comparing, counted before any is scored.
 
 Each rule is a set of columns that must agree. Its pairs are counted from the sizes of its blocks; a
-rule over budget is tightened by leaving out its largest blocks, and left out where that does not
-help. What was done is said in notes.
+rule over budget keeps its smallest blocks up to the budget, and is left out where that does not help.
+What was done is said in notes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import duckdb
 import polars as pl
 
+from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.linkage.connection import load
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
+
+# Which rules a record takes part in is kept as the bits of one integer.
+MOST_RULES = 62
+ALL_RULES = 2**MOST_RULES - 1
 
 
 @dataclass(frozen=True)
 class Blocking:
-    """Blocking keys ready for Splink: one column per rule in force.
+    """Blocking keys: one column per rule in force.
 
-    `columns` are null where a record takes no part; `rules` gives each column's readable name.
+    Attributes
+    ----------
+    columns
+        UInt64 keys, row by row of the frame that was blocked, null where a record takes no part.
+        `block_3` belongs to the rule with number 3 in the settings, whichever others are in force.
+    rules
+        readable name by column, in the order of the rules.
+    pairs
+        pairs by name; a pair that several rules propose counts for each.
+    record_count
+        records that were blocked.
     """
 
     columns: pl.DataFrame
     rules: dict[str, str]
     pairs: dict[str, int]
+    record_count: int
     notes: list[str]
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Number of the rule by column, in the order of the rules."""
+        return {column: int(column.removeprefix("block_")) for column in self.rules}
 
-def _largest_block_within(sizes: pl.DataFrame, budget: int) -> tuple[int, int]:
-    """Largest block size that keeps the rule within `budget`, and the pairs that remain."""
-    by_size = (
-        sizes.group_by("size")
-        .agg((pl.len() * pl.col("size").first() * (pl.col("size").first() - 1) // 2).alias("pairs"))
-        .sort("size")
-        .with_columns(pl.col("pairs").cum_sum())
+    @property
+    def names(self) -> dict[int, str]:
+        """Readable name by number of the rule."""
+        return {number: self.rules[column] for column, number in self.numbers.items()}
+
+    def in_force(self) -> pl.Series:
+        """Per record the rules in whose blocks it is, as bits: rule 3 is 8."""
+        bits = pl.zeros(self.record_count, dtype=pl.Int64, eager=True).alias("bits")
+        for column, number in self.numbers.items():
+            bits |= self.columns[column].is_not_null().cast(pl.Int64) * (1 << number)
+        return bits
+
+    def first_shared(self, left: pl.Series, right: pl.Series) -> pl.Series:
+        """Per pair of row numbers the number of the first rule that proposes it, null where none does."""
+        found = pl.Series("rule", [None], dtype=pl.Int64).new_from_index(0, len(left))
+        for column, number in reversed(self.numbers.items()):
+            keys = self.columns[column]
+            shared = (keys.gather(left) == keys.gather(right)).fill_null(False)
+            found = found.set(shared, number)
+        return found
+
+
+def _blocks_within(sizes: pl.DataFrame, budget: int) -> tuple[pl.DataFrame, int]:
+    """The smallest blocks that together keep the rule within `budget`, and their pairs.
+
+    Block by block and not size by size: a record more in one block never drops all blocks of its size.
+    """
+    kept = (
+        sizes.sort("size", "key")
+        .with_columns((pl.col("size") * (pl.col("size") - 1) // 2).cum_sum().alias("pairs"))
         .filter(pl.col("pairs") <= budget)
     )
-    if by_size.is_empty():
-        return 0, 0
-    size, pairs = by_size.row(-1)
-    return int(size), int(pairs)
+    return kept, int(kept["pairs"].max() or 0)  # type: ignore[arg-type]
 
 
 def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -> Blocking:
@@ -49,14 +91,21 @@ def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -
     ----------
     frame
         comparable columns with block columns, sorted by `unique_id`.
+
+    Raises
+    ------
+    ConfigurationError
+        if the settings have more rules than can be told apart.
     """
+    if len(settings.rules_of(kind).blocking) > MOST_RULES:
+        raise ConfigurationError(f"linkage rules: {kind} has more than {MOST_RULES} blocking rules")
     budget = max(settings.least_budget, int(settings.pairs_per_record * frame.height))
     remaining = max(4 * settings.least_budget, int(settings.total_pairs_per_record * frame.height))
     keys: list[pl.Series] = []
     rules: dict[str, str] = {}
     pairs: dict[str, int] = {}
     notes: list[str] = []
-    for columns in settings.rules_of(kind).blocking:
+    for number, columns in enumerate(settings.rules_of(kind).blocking):
         name = " and ".join(columns)
         text = pl.concat_str([pl.col(c) for c in columns], separator="\x1f")
         # A hash is enough: a collision only proposes a pair that scoring then refuses.
@@ -69,25 +118,76 @@ def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -
         allowed = min(budget, remaining)
         kept = sizes
         if total > allowed:
-            cap, within = _largest_block_within(sizes, allowed)
-            if cap < settings.least_block:
+            kept, within = _blocks_within(sizes, allowed)
+            largest = int(kept["size"].max() or 0)  # type: ignore[arg-type]
+            if largest < settings.least_block:
                 notes.append(f"blocking by {name}: {total} pairs, left out as over its budget of {allowed}")
                 continue
-            kept = sizes.filter(pl.col("size") <= cap)
             notes.append(
-                f"blocking by {name}: {total} pairs, tightened to blocks of at most {cap} records "
+                f"blocking by {name}: {total} pairs, tightened to blocks of at most {largest} records "
                 f"({within} pairs)"
             )
             total = within
         remaining -= total
-        column = f"block_{len(keys)}"
+        column = f"block_{number}"
         mask = key.is_in(kept["key"].implode())
         keys.append(key.set(~mask.fill_null(False), None).cast(pl.UInt64).alias(column))
         rules[column] = name
         pairs[name] = total
-    columns_frame = (
-        pl.DataFrame(keys)
-        if keys
-        else pl.DataFrame({"block_0": pl.Series([None] * frame.height, dtype=pl.UInt64)})
+    return Blocking(
+        columns=pl.DataFrame(keys), rules=rules, pairs=pairs, record_count=frame.height, notes=notes
     )
-    return Blocking(columns=columns_frame, rules=rules, pairs=pairs, notes=notes)
+
+
+def candidate_pairs(con: duckdb.DuckDBPyConnection, blocks: Blocking, touched: pl.Series) -> int:
+    """Make table `candidates`: each wanted pair once, under the first rule that proposes it.
+
+    Parameters
+    ----------
+    touched
+        Int64 per record, the rules under which its pairs are wanted, as bits; a pair is wanted where one
+        of its records is touched under the rule.
+
+    Returns
+    -------
+    int
+        number of pairs. The table has `match_key` (the rule's number as text) and `join_key_l` <
+        `join_key_r` (row numbers), as Splink calls them.
+    """
+    con.execute("CREATE OR REPLACE TABLE proposed (rule INTEGER, l INTEGER, r INTEGER)")
+    if blocks.rules:
+        load(con, "blocks", _reached(blocks, touched))
+        for column, number in blocks.numbers.items():
+            bit = 1 << number
+            con.execute(f"""
+                INSERT INTO proposed
+                SELECT {number}, least(a.row_number, b.row_number), greatest(a.row_number, b.row_number)
+                FROM (SELECT row_number, "{column}" FROM blocks WHERE touched & {bit} <> 0) a
+                JOIN blocks b ON a."{column}" = b."{column}"
+                WHERE a.row_number < b.row_number OR (b.touched & {bit} = 0 AND a.row_number > b.row_number)
+            """)
+        con.execute("DROP TABLE blocks")
+    # The budget bounds what is proposed in all; telling each rule what the ones before proposed costs more.
+    con.execute("""
+        CREATE OR REPLACE TABLE candidates AS
+        SELECT min(rule)::VARCHAR AS match_key, l::BIGINT AS join_key_l, r::BIGINT AS join_key_r
+        FROM proposed GROUP BY l, r
+    """)
+    con.execute("DROP TABLE proposed")
+    return int(con.execute("SELECT count(*) FROM candidates").fetchall()[0][0])
+
+
+def _reached(blocks: Blocking, touched: pl.Series) -> pl.DataFrame:
+    """Records that share a block with a touched one: `row_number`, `touched` and their keys."""
+    reached = pl.Series("reached", [False], dtype=pl.Boolean).new_from_index(0, len(touched))
+    for column, number in blocks.numbers.items():
+        key = blocks.columns[column]
+        wanted = key.filter((touched & (1 << number)) != 0).drop_nulls().unique()
+        if len(wanted):
+            reached |= key.is_in(wanted.implode()).fill_null(False)
+    return (
+        blocks.columns.with_columns(touched.alias("touched"))
+        .with_row_index("row_number")
+        .with_columns(pl.col("row_number").cast(pl.Int64))
+        .filter(reached)
+    )

@@ -1,13 +1,15 @@
 """Generic values: shared mailboxes, switchboards, placeholders; found by their fan-out.
 
-A value that goes with many different names says nothing about identity. It is set to null before
-keys, blocking and comparisons see it, so it can never link anyone.
+A value that goes with many different names says nothing about identity, nor does a name that goes with
+many different mailboxes and numbers. It is set to null before keys, blocking and comparisons see it,
+so it can never link anyone. Names are found by `generic_names`.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
+from crm_hygiene.linkage.generic_names import NAME, generic_names, without_names
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 
 # Columns whose values claim to identify.
@@ -15,12 +17,20 @@ IDENTIFYING: dict[EntityKind, tuple[str, ...]] = {
     "person": ("email", "phone_1", "phone_2", "tax_id"),
     "organisation": ("email", "phone_1", "tax_id", "iban", "domain"),
 }
+# A business park's address: the street with its place, for "High Street 1" is in every town.
+ADDRESS = "address"
+_ADDRESS_COLUMNS = ("street", "house_number")
+
 # Telephone numbers share one vocabulary, whichever column holds them.
 FAMILIES = {"phone_1": "phone", "phone_2": "phone"}
 
 
+def _address() -> pl.Expr:
+    return pl.concat_str(["street", pl.coalesce("postal", "city")], separator=" ")
+
+
 def generic_values(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -> pl.DataFrame:
-    """Values that go with more different names than one entity has.
+    """Values that go with more different names than one entity has, and generic names.
 
     Names are counted twice: as written (typing errors of one name count as several) and by their
     sorted initials (typing errors seldom reach them); each has its own limit in the settings.
@@ -28,33 +38,38 @@ def generic_values(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSetti
     Returns
     -------
     polars.DataFrame
-        `family` (email, phone, ...), `value`, `record_count`, sorted.
+        `family` (email, phone, ..., name), `value`, `record_count`, sorted.
     """
+    names = generic_names(kind, frame, settings)
+    # A placeholder is no name: a mailbox is not shared for being one person's and a placeholder's.
+    frame = without_names(kind, frame, names)
+    claims = [(FAMILIES.get(column, column), pl.col(column)) for column in IDENTIFYING[kind]]
+    if kind == "organisation":
+        claims.append((ADDRESS, _address()))
     long = pl.concat(
-        frame.select(
-            pl.lit(FAMILIES.get(column, column)).alias("family"),
-            pl.col(column).alias("value"),
-            "name_sort",
-            "initials",
-        ).filter(pl.col("value").is_not_null())
-        for column in IDENTIFYING[kind]
+        frame.select(pl.lit(family).alias("family"), value.alias("value"), "name_sort", "initials").filter(
+            pl.col("value").is_not_null()
+        )
+        for family, value in claims
     )
     counted = long.group_by("family", "value").agg(
         pl.len().cast(pl.Int64).alias("record_count"),
         pl.col("name_sort").drop_nulls().n_unique().alias("names"),
         pl.col("initials").drop_nulls().n_unique().alias("initials"),
     )
-    return (
-        counted.filter(
-            (pl.col("initials") > settings.generic_initials) | (pl.col("names") > settings.generic_names)
-        )
-        .select("family", "value", "record_count")
-        .sort("family", "value")
-    )
+    shared = counted.filter(
+        (pl.col("initials") > settings.generic_initials) | (pl.col("names") > settings.generic_names)
+    ).select("family", "value", "record_count")
+    return pl.concat([shared, names]).sort("family", "value")
 
 
 def without_generic(kind: EntityKind, frame: pl.DataFrame, generic: pl.DataFrame) -> pl.DataFrame:
     """`frame` with generic values set to null, their e-mail user parts with them."""
+    frame = without_names(kind, frame, generic.filter(pl.col("family") == NAME))
+    addresses = generic.filter(pl.col("family") == ADDRESS)["value"]
+    if not addresses.is_empty():
+        parked = _address().is_in(addresses.implode()).fill_null(False)
+        frame = frame.with_columns(pl.when(~parked).then(pl.col(c)).alias(c) for c in _ADDRESS_COLUMNS)
     for column in IDENTIFYING[kind]:
         values = generic.filter(pl.col("family") == FAMILIES.get(column, column))["value"]
         if values.is_empty():

@@ -45,6 +45,9 @@ SHARED: dict[EntityKind, dict[str, tuple[str, bool]]] = {
     "organisation": {"tax_id": ("unique_id IS NOT NULL", False), "iban": ("unique_id IS NOT NULL", True)},
 }
 
+# Columns besides those that the conditions above read.
+COMPARED = ("name_sort", "given", "family", "given_roots", "email_kind", "name")
+
 
 def _shared_value(con: duckdb.DuckDBPyConnection, kind: EntityKind, column: str) -> pl.DataFrame:
     condition, by_name = SHARED[kind][column]
@@ -145,7 +148,9 @@ def key_links(
     polars.DataFrame
         `l` < `r` (unique_id) and `match_key`, one row per pair, sorted.
     """
-    load(con, "records", frame)
+    compared = [c for c in COMPARED if c in frame.columns]
+    holds_any = pl.any_horizontal(pl.col(c).is_not_null() for c in SHARED[kind])
+    load(con, "records", frame.filter(holds_any).select("unique_id", *compared, *SHARED[kind]))
     found = [_stated(stated_rows, systems)]
     found += [_shared_value(con, kind, column) for column in SHARED[kind]]
     con.execute("DROP TABLE records")

@@ -10,24 +10,40 @@ from datetime import datetime
 
 import polars as pl
 
-from crm_hygiene.linkage.blocking import blocking
+from crm_hygiene.linkage.blocking import blocking, candidate_pairs
 from crm_hygiene.linkage.connection import connection
-from crm_hygiene.linkage.decisions import binding
+from crm_hygiene.linkage.decisions import asleep, binding
 from crm_hygiene.linkage.keys import key_links
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.night_before import NightBefore, Unfinished, fingerprints, unfinished
 from crm_hygiene.linkage.preparation import prepare
 from crm_hygiene.linkage.register import Register
 from crm_hygiene.linkage.resolution import Resolution, resolve
-from crm_hygiene.linkage.scoring import score
+from crm_hygiene.linkage.scoring import known_comparisons, score
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.training import train
 
 
 @dataclass(frozen=True)
 class Linkage(Resolution):
-    """Outcome of one night for one kind of entity, with the model that scored it."""
+    """Outcome of one night for one kind of entity, with the model that scored it.
+
+    Attributes
+    ----------
+    model
+        the model given, or the one trained because none was.
+    fingerprints
+        rows of linked.{kind}_fingerprints; with `pairs` they are the next night's `before`.
+    changed_records
+        records that are new or of which something that linkage looks at changed.
+    scored_pairs
+        candidate pairs that were scored; the others kept their weights.
+    """
 
     model: FrozenModel
+    fingerprints: pl.DataFrame
+    changed_records: int
+    scored_pairs: int
 
 
 def link(
@@ -38,8 +54,11 @@ def link(
     model: FrozenModel | None,
     as_of: datetime,
     settings: LinkageSettings | None = None,
+    before: NightBefore | None = None,
 ) -> Linkage:
     """Link the records of one kind of entity.
+
+    Only pairs that touch a changed record are scored; the outcome is that of scoring all.
 
     Parameters
     ----------
@@ -56,6 +75,8 @@ def link(
         landing time of the night (UTC), stamped on events.
     settings
         thresholds, budgets and rules; None takes `rules.yaml`.
+    before
+        what the night before scored; None, or another model, rules or program, scores every pair.
 
     Returns
     -------
@@ -73,9 +94,31 @@ def link(
             model, trained = train(con, kind, frame, settings)
             notes += trained
         blocks = blocking(kind, frame, settings)
-        scores, scored = score(con, frame, blocks, model, settings)
-        notes += blocks.notes + scored
+        comparisons, fallen = known_comparisons(model, settings, frame)
+        now = fingerprints(frame, blocks, model, comparisons, settings)
+        left = unfinished(now, blocks, before)
+        count = candidate_pairs(con, blocks, left.touched)
+        fresh = score(con, frame, comparisons, blocks.names, model, settings)
+        notes += [*blocks.notes, *fallen, _in_words(kind, left, frame.height, count)]
+    # Kept first: of a pair that a block new in force proposes once more they know its first rule.
+    scores = pl.concat([left.kept, fresh]).unique(["l", "r"], keep="first").sort("l", "r")
 
     decided = binding(kind, decisions, frame)
+    notes += asleep(kind, decisions, frame)
     resolved = resolve(kind, frame, scores, keys, decided, previous, model.model_version, as_of, settings)
-    return Linkage(**{**vars(resolved), "notes": notes + resolved.notes}, model=model)
+    return Linkage(
+        **{**vars(resolved), "notes": notes + resolved.notes},
+        model=model,
+        fingerprints=now,
+        changed_records=left.changed_records,
+        scored_pairs=count,
+    )
+
+
+def _in_words(kind: EntityKind, left: Unfinished, records: int, scored: int) -> str:
+    if left.is_everything:
+        return f"{kind}: all {scored:,} candidate pairs of {records:,} records scored"
+    return (
+        f"{kind}: {left.changed_records:,} of {records:,} records changed, {scored:,} candidate pairs "
+        f"scored, {left.kept.height:,} pairs keep their weight"
+    )

@@ -2,23 +2,25 @@
 
 Every id ever published resolves to one live id or is a tombstone. Merge: the oldest id stays, the
 others become its aliases. Split: the largest part keeps the id (ties: the part with the founding
-record), except that a part holding the founding record of an alias takes that id back: so undoing a
-merge restores both. What does not belong here: who belongs together (`clustering`).
+record), except that a part that came wholly by a merge takes the id back that it had before: so undoing
+a merge restores both. A record that was gone and comes back revives its old id. What does not belong
+here: who belongs together (`clustering`), what the events so far tell (`ancestry`), which id goes where
+(`entity_ids`), what is noted of it (`entity_events`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import polars as pl
 
+from crm_hygiene.linkage.ancestry import RECORD, last_left, merged_chains
+from crm_hygiene.linkage.entity_events import HISTORY_SCHEMA, STAMP, events_of_night
+from crm_hygiene.linkage.entity_ids import assign_ids
 from crm_hygiene.linkage.settings import EntityKind
 
 MEMBERS_SCHEMA = pl.Schema({"source": pl.String(), "record_id": pl.String(), "entity_id": pl.String()})
-STAMP = pl.Datetime("us", "UTC")
 ENTITIES_SCHEMA = pl.Schema(
     {
         "entity_id": pl.String(),
@@ -30,28 +32,15 @@ ENTITIES_SCHEMA = pl.Schema(
         "record_count": pl.Int64(),
     }
 )
-HISTORY_SCHEMA = pl.Schema(
-    {
-        "event_id": pl.String(),
-        "entity_id": pl.String(),
-        "event": pl.String(),
-        "related_entity_id": pl.String(),
-        "source": pl.String(),
-        "record_id": pl.String(),
-        "event_at": STAMP,
-    }
-)
-PREFIX: dict[EntityKind, str] = {"person": "P-", "organisation": "O-"}
-
-Record = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Register:
-    """Members and entities as last published; empty frames on the first night."""
+    """Members, entities and all events so far as last published; empty frames on the first night."""
 
     members: pl.DataFrame
     entities: pl.DataFrame
+    history: pl.DataFrame = field(default_factory=HISTORY_SCHEMA.to_frame)
 
     @classmethod
     def empty(cls) -> Register:
@@ -61,91 +50,11 @@ class Register:
 
 @dataclass(frozen=True)
 class Registration:
-    """Outcome of one night: members, entities and events, sorted by key."""
+    """Outcome of one night: members, entities and the night's events, sorted by key."""
 
     members: pl.DataFrame
     entities: pl.DataFrame
     history: pl.DataFrame
-
-
-def new_id(kind: EntityKind, record: Record, attempt: int = 0) -> str:
-    """`P-` or `O-` and 16 hexadecimal digits of the founding record's SHA-256; `attempt` disambiguates."""
-    text = "\x1f".join(record if attempt == 0 else (*record, str(attempt)))
-    return PREFIX[kind] + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _assign(
-    kind: EntityKind,
-    parts: pl.DataFrame,
-    touched: pl.DataFrame,
-    known: dict[str, tuple[datetime, Record, str | None]],
-    taken: set[str],
-    settled: set[str],
-) -> tuple[dict[int, str], dict[str, list[int]]]:
-    """Ids for the clusters that are not simply unchanged.
-
-    Parameters
-    ----------
-    parts
-        `entity_id`, `cluster`, `n` (records of the entity in the cluster), `has_founder`.
-    touched
-        `cluster`, `founder_of` (ids founded on its records), `source`, `record_id` (its first record).
-    known
-        founded_at, founding record and resolves_to by id, for every id that plays a part.
-    taken
-        every id ever published; new ones are added.
-    settled
-        ids that stay live where they are.
-    """
-    founded_in = {c: list(ids) for c, ids in touched.select("cluster", "founder_of").iter_rows()}
-
-    def age(entity: str) -> tuple[datetime, Record, str]:
-        founded_at, founder, _ = known[entity]
-        return founded_at, founder, entity
-
-    parts_of: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
-    for entity, number, n, has_founder in parts.iter_rows():
-        parts_of[entity].append((number, n, has_founder))
-    candidates: dict[int, list[str]] = defaultdict(list)
-    for entity in sorted(parts_of):
-        pieces = parts_of[entity]
-        unclaimed = [
-            piece
-            for piece in pieces
-            if piece[2] or not any(known[x][2] == entity for x in founded_in.get(piece[0], ()) if x in known)
-        ]
-        best = min(unclaimed or pieces, key=lambda p: (-p[1], not p[2], p[0]))
-        candidates[best[0]].append(entity)
-    assigned = {number: min(ids, key=age) for number, ids in candidates.items()}
-    live = settled | set(assigned.values())
-    for number, ids, source, record_id in (
-        touched.select("cluster", "founder_of", "source", "record_id").sort("cluster").iter_rows()
-    ):
-        if number in assigned:
-            continue
-        sleeping = [x for x in ids if x not in live]
-        if sleeping:
-            assigned[number] = min(sleeping, key=age)
-        else:
-            attempt = 0
-            while (found := new_id(kind, (source, record_id), attempt)) in taken:
-                attempt += 1
-            assigned[number] = found
-            taken.add(found)
-        live.add(assigned[number])
-    split = {e: sorted(p[0] for p in pieces) for e, pieces in parts_of.items() if len(pieces) > 1}
-    return assigned, split
-
-
-def _event_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    texts = rows.select(
-        pl.concat_str(
-            [pl.col(c).cast(pl.String).fill_null("") for c in HISTORY_SCHEMA if c != "event_id"],
-            separator="\x1f",
-        )
-    ).to_series()
-    ids = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
-    return rows.with_columns(pl.Series("event_id", ids, dtype=pl.String)).select(list(HISTORY_SCHEMA))
 
 
 def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of: datetime) -> Registration:
@@ -158,13 +67,15 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
     previous
         the register as last published.
     as_of
-        landing time of the night, stamped on new entities and events (UTC).
+        landing time of the night, stamped on new entities and events (UTC); a microsecond after the
+        latest event where that is not earlier, so that the nights' events keep their order.
 
     Returns
     -------
     Registration
         frames in the contracts' schemas, sorted by key.
     """
+    as_of = _later(previous.history, as_of)
     old_members = previous.members.select(list(MEMBERS_SCHEMA)).cast(MEMBERS_SCHEMA)
     old = previous.entities.select(list(ENTITIES_SCHEMA)).cast(ENTITIES_SCHEMA)
     rows = (
@@ -173,9 +84,12 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
         .join(old_members.rename({"entity_id": "before"}), on=["source", "record_id"], how="left")
         .sort("source", "record_id")
     )
-    founders = old.select(
-        "entity_id", "status", source="founding_source", record_id="founding_record_id"
-    ).join(rows.select("source", "record_id", "cluster"), on=["source", "record_id"], how="inner")
+    founders = (
+        old.filter(pl.col("status") == "live")
+        .select("entity_id", source="founding_source", record_id="founding_record_id")
+        .join(rows.select(*RECORD, "cluster"), on=RECORD)
+        .select("entity_id", "cluster")
+    )
 
     parts = (
         rows.filter(pl.col("before").is_not_null())
@@ -197,6 +111,11 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
     settled = parts.filter((pl.col("pieces") == 1) & (pl.col("claims") == 1))
     open_parts = parts.join(settled.select("cluster"), on="cluster", how="anti").sort("entity_id", "cluster")
     open_rows = rows.join(settled.select("cluster"), on="cluster", how="anti")
+    asleep, own = _asleep(previous.history, old, open_parts, rows)
+    open_parts = open_parts.join(
+        own.with_columns(is_own=pl.lit(True)), on=["entity_id", "cluster"], how="left"
+    ).with_columns(pl.col("is_own").fill_null(False))
+    founders = pl.concat([founders, asleep.select("entity_id", "cluster")])
     founder_lists = founders.sort("entity_id").group_by("cluster", maintain_order=True).agg("entity_id")
     touched = (
         open_rows.unique("cluster", keep="first", maintain_order=True)
@@ -209,9 +128,10 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
     ranked = touched.join(order, on="cluster").with_columns(pl.col("rank").cast(pl.Int64).alias("cluster"))
     ranked_parts = (
         open_parts.join(order, on="cluster")
-        .select("entity_id", pl.col("rank").cast(pl.Int64).alias("cluster"), "n", "has_founder")
+        .select("entity_id", pl.col("rank").cast(pl.Int64).alias("cluster"), "n", "has_founder", "is_own")
         .sort("entity_id", "cluster")
     )
+    returned = _returned(previous.history, old, open_rows).join(order, on="cluster")
     playing = pl.concat(
         [
             open_parts.select("entity_id"),
@@ -224,8 +144,15 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
         .select("entity_id", "founded_at", "founding_source", "founding_record_id", "resolves_to")
         .iter_rows()
     }
-    assigned, split = _assign(
-        kind, ranked_parts, ranked, known, set(old["entity_id"]), set(settled["entity_id"])
+    assigned, split = assign_ids(
+        kind,
+        ranked_parts,
+        ranked,
+        known,
+        set(old["entity_id"]),
+        set(settled["entity_id"]),
+        dict(asleep.select("entity_id", "since").drop_nulls().iter_rows()),
+        returned.sort(["n", "rank"], descending=[True, False]).select("rank", "entity_id").rows(),
     )
 
     numbers = pl.DataFrame(
@@ -234,14 +161,14 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
     ).join(order, on="rank")
     id_of = pl.concat([settled.select("cluster", "entity_id"), numbers.select("cluster", "entity_id")])
     members_now = rows.join(id_of, on="cluster", how="left").sort("source", "record_id")
-    entities = _entities(members_now, old, founders, id_of, as_of)
+    entities = _entities(members_now, old, asleep, id_of, as_of)
     split_pairs = [
         (entity, assigned[number])
         for entity in sorted(split)
         for number in split[entity]
         if assigned[number] != entity
     ]
-    history = _history(members_now, old_members, old, entities, split_pairs, as_of)
+    history = events_of_night(members_now, old_members, old, entities, split_pairs, as_of)
     return Registration(
         members=members_now.select(list(MEMBERS_SCHEMA)),
         entities=entities.select(list(ENTITIES_SCHEMA)).cast(ENTITIES_SCHEMA).sort("entity_id"),
@@ -249,8 +176,85 @@ def register(kind: EntityKind, clusters: pl.DataFrame, previous: Register, as_of
     )
 
 
+def _later(history: pl.DataFrame, as_of: datetime) -> datetime:
+    latest = history["event_at"].max()
+    return max(as_of, latest + timedelta(microseconds=1)) if isinstance(latest, datetime) else as_of
+
+
+def _asleep(
+    history: pl.DataFrame, old: pl.DataFrame, open_parts: pl.DataFrame, rows: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Where ids that are not live rest, and which parts of what splits are its own.
+
+    An id that had merged into an entity that splits rests with most of the records it brought; one
+    whose founding record comes back, on that record.
+
+    Returns
+    -------
+    tuple
+        `entity_id`, `cluster`, `since` (when it merged, null for what comes back); and `entity_id`,
+        `cluster` of parts with a record that no merge brought.
+    """
+    dead = old.filter(pl.col("status") != "live")
+    nights = pl.lit(None, dtype=STAMP).alias("since")
+    founded = dead.select(
+        "entity_id", "resolves_to", source="founding_source", record_id="founding_record_id"
+    ).join(rows, on=RECORD)
+    back = founded.filter(pl.col("before").is_null()).select("entity_id", "cluster", nights)
+    split = open_parts.filter(pl.col("pieces") > 1)
+    within = rows.filter(pl.col("before").is_in(split["entity_id"].unique().implode()))
+    if history.is_empty():
+        # Without a history the founding records have to stand for all that came with them.
+        rested = founded.filter(pl.col("before") == pl.col("resolves_to")).select(
+            "entity_id", "cluster", nights
+        )
+        claimed = rested.join(dead.select("entity_id", "resolves_to"), on="entity_id")
+        own = split.join(
+            claimed.select("cluster", entity_id="resolves_to"), on=["entity_id", "cluster"], how="anti"
+        )
+        return pl.concat([back, rested]), pl.concat([own, split.filter("has_founder")]).select(
+            "entity_id", "cluster"
+        ).unique()
+    chains = merged_chains(history, within)
+    placed = chains.join(within.select(*RECORD, "before", "cluster"), on=RECORD)
+    rested = (
+        placed.join(dead.select("entity_id", before="resolves_to"), on=["entity_id", "before"], how="semi")
+        .join(
+            founded.select("entity_id", *RECORD, is_founder=pl.lit(1)), on=["entity_id", *RECORD], how="left"
+        )
+        .group_by("entity_id", "cluster")
+        .agg(
+            pl.len().alias("n"),
+            pl.col("is_founder").sum(),
+            pl.col("since").max(),
+            pl.struct(RECORD).min().alias("first"),
+        )
+        .sort(["entity_id", "n", "is_founder", "first"], descending=[False, True, True, False])
+        .unique("entity_id", keep="first", maintain_order=True)
+        .select("entity_id", "cluster", "since")
+    )
+    own = within.join(chains, on=RECORD, how="anti").select("cluster", entity_id="before").unique()
+    return (
+        pl.concat([rested, back.join(rested, on="entity_id", how="anti")]),
+        own.select("entity_id", "cluster"),
+    )
+
+
+def _returned(history: pl.DataFrame, old: pl.DataFrame, open_rows: pl.DataFrame) -> pl.DataFrame:
+    """`entity_id`, `cluster`, `n`: tombstones to which records that come back belonged."""
+    tombstones = old.filter(pl.col("status") == "tombstone").select("entity_id")
+    arrived = open_rows.filter(pl.col("before").is_null())
+    return (
+        last_left(history, arrived)
+        .join(tombstones, on="entity_id", how="semi")
+        .join(arrived.select(*RECORD, "cluster"), on=RECORD)
+        .group_by("entity_id", "cluster")
+        .agg(pl.len().alias("n"))
+    )
+
+
 def _entities(
-    members: pl.DataFrame, old: pl.DataFrame, founders: pl.DataFrame, id_of: pl.DataFrame, as_of: datetime
+    members: pl.DataFrame, old: pl.DataFrame, asleep: pl.DataFrame, id_of: pl.DataFrame, as_of: datetime
 ) -> pl.DataFrame:
     """Every id ever published with its state now."""
     live = members.group_by("entity_id").agg(
@@ -265,9 +269,9 @@ def _entities(
         founded_at=pl.lit(as_of).cast(STAMP),
         record_count="record_count",
     )
-    # An id that is not live stands for the entity that now holds its founding record; where that
-    # record is gone, for what it stood for before; where that is gone too, it is a tombstone.
-    home = founders.join(id_of.rename({"entity_id": "home"}), on="cluster").select("entity_id", "home")
+    # An id that merges stands for the entity to which most of its records went; later for the entity
+    # that holds the record it rests on, or for what it stood for before. Else it is a tombstone.
+    home = asleep.join(id_of.rename({"entity_id": "home"}), on="cluster").select("entity_id", "home")
     moved_to = (
         members.filter(pl.col("before").is_not_null())
         .group_by("before", "entity_id")
@@ -307,71 +311,3 @@ def _entities(
         record_count=pl.col("record_count").fill_null(0),
     )
     return pl.concat([kept, fresh])
-
-
-def _history(
-    members: pl.DataFrame,
-    old_members: pl.DataFrame,
-    old: pl.DataFrame,
-    entities: pl.DataFrame,
-    split_pairs: list[tuple[str, str]],
-    as_of: datetime,
-) -> pl.DataFrame:
-    """Events of this night. A record whose entity merged as a whole did not move."""
-    nothing = pl.lit(None, dtype=pl.String)
-
-    def events(
-        rows: pl.DataFrame, event: str, related: pl.Expr, source: pl.Expr, record: pl.Expr
-    ) -> pl.DataFrame:
-        return rows.select(
-            "entity_id",
-            event=pl.lit(event),
-            related_entity_id=related,
-            source=source,
-            record_id=record,
-            event_at=pl.lit(as_of).cast(STAMP),
-        )
-
-    was = old.select("entity_id", was="status")
-    now = entities.join(was, on="entity_id", how="left")
-    found: list[pl.DataFrame] = [
-        events(
-            now.filter(pl.col("was").is_null()),
-            "created", nothing, pl.col("founding_source"), pl.col("founding_record_id"),
-        ),
-        events(
-            now.filter((pl.col("status") == "alias") & (pl.col("was") == "live")),
-            "merged", pl.col("resolves_to"), nothing, nothing,
-        ),
-        events(
-            now.filter((pl.col("status") == "tombstone") & (pl.col("was") != "tombstone")),
-            "retired", nothing, nothing, nothing,
-        ),
-        events(
-            now.filter((pl.col("status") == "live") & (pl.col("was") != "live")), 
-            "revived", nothing, nothing, nothing,
-        ),
-        events(
-            pl.DataFrame(split_pairs, schema={"entity_id": pl.String, "other": pl.String}, orient="row"),
-            "split", pl.col("other"), nothing, nothing,
-        ),
-    ]  # fmt: skip
-    standing = entities.select(before="entity_id", stands=pl.coalesce("resolves_to", "entity_id"))
-    both = members.join(standing, on="before", how="left")
-    brought = now.filter(pl.col("was").is_null()).select("entity_id")
-    moved = both.filter(pl.col("before").is_not_null() & (pl.col("stands") != pl.col("entity_id")))
-    arrived = both.filter(pl.col("before").is_null()).join(brought, on="entity_id", how="anti")
-    left = old_members.join(members, on=["source", "record_id"], how="anti")
-    record = (pl.col("source"), pl.col("record_id"))
-    found += [
-        events(arrived, "joined", nothing, *record),
-        events(moved, "joined", pl.col("before"), *record),
-        events(
-            moved.select("source", "record_id", entity_id="before", other="entity_id"),
-            "left",
-            pl.col("other"),
-            *record,
-        ),
-        events(left, "left", nothing, *record),
-    ]
-    return _event_ids(pl.concat(found).unique())

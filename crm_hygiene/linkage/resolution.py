@@ -10,9 +10,19 @@ from datetime import datetime
 
 import polars as pl
 
-from crm_hygiene.linkage.clustering import KEY, SAME, Clusters, Edge, cluster
+from crm_hygiene.linkage.bridges import false_bridges
+from crm_hygiene.linkage.clustering import (
+    IDENTIFIER,
+    KEY,
+    MODEL,
+    SAME,
+    STATED,
+    Clusters,
+    cluster,
+)
+from crm_hygiene.linkage.identifiers import identifiers_of
 from crm_hygiene.linkage.register import Register, register
-from crm_hygiene.linkage.review import review_queue
+from crm_hygiene.linkage.review import questions
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 
 PAIRS_SCHEMA = pl.Schema(
@@ -32,27 +42,36 @@ PAIRS_SCHEMA = pl.Schema(
     }
 )
 
+# Most suspect clusters with a line of their own in the summary.
+SUSPECTS_NAMED = 10
+
+# Keys that outweigh the others: what a source states of its own records, and numbers of a register.
+KEY_STRENGTH = {"merged_record_ids": STATED, "converted_person_record_id": STATED, "tax_id": IDENTIFIER}
+
 
 @dataclass(frozen=True)
 class Resolution:
     """Who is who: frames with the schemas of linked.{kind}_pairs, _members, _entities, _history (this
-    night's events only) and stewardship.review_queue; `notes` are lines for the run's summary."""
+    night's events only) and linked.questions; `notes` are lines for the run's summary."""
 
     pairs: pl.DataFrame
     members: pl.DataFrame
     entities: pl.DataFrame
     history: pl.DataFrame
-    review_queue: pl.DataFrame
+    questions: pl.DataFrame
     notes: list[str]
 
 
 def _candidates(
     scores: pl.DataFrame, keys: pl.DataFrame, decided: pl.DataFrame, threshold: float
 ) -> pl.DataFrame:
-    """All pairs that speak for or against: `method`, `strength` (null: below the threshold), weights."""
+    """All pairs that speak for or against: `method`, `strength` (null: below the threshold), `weight`."""
+    if "decided_at" not in decided.columns:
+        decided = decided.with_columns(decided_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")))
     pairs = scores.join(keys, on=["l", "r"], how="full", coalesce=True)
     pairs = pairs.join(decided, on=["l", "r"], how="full", coalesce=True)
     judged = pl.col("judgement").is_in(["same", "different"]).fill_null(False)
+    is_same = (pl.col("judgement") == "same").fill_null(False)
     return (
         pairs.filter(judged | pl.col("match_key").is_not_null() | pl.col("match_weight").is_not_null())
         .select(
@@ -69,14 +88,19 @@ def _candidates(
             .when(pl.col("match_key").is_not_null())
             .then(pl.lit("key"))
             .otherwise(pl.lit("model")),
-            strength=pl.when(pl.col("judgement") == "same")
+            strength=pl.when(is_same)
             .then(SAME)
-            .when(pl.col("judgement") == "different")
+            .when(judged)
             .then(None)
             .when(pl.col("match_key").is_not_null())
-            .then(KEY)
+            .then(pl.col("match_key").replace_strict(KEY_STRENGTH, default=KEY, return_dtype=pl.Int32))
             .when(pl.col("match_probability") >= threshold)
-            .then(0),
+            .then(MODEL),
+            # Of contradicting decisions the newest binds first.
+            weight=pl.when(is_same)
+            .then(pl.col("decided_at").rank("dense").cast(pl.Float64))
+            .otherwise(pl.col("match_weight"))
+            .fill_null(0.0),
         )
         .sort("l", "r")
     )
@@ -88,20 +112,29 @@ def _clusters(
     previous: Register,
     kind: EntityKind,
     settings: LinkageSettings,
-) -> Clusters:
-    linked = candidates.filter(pl.col("strength").is_not_null())
-    edges: list[Edge] = list(
-        linked.select("strength", pl.col("match_weight").fill_null(0.0), "l", "r").iter_rows()
+) -> tuple[Clusters, pl.DataFrame]:
+    """Clusters, and the links cut because they were the only bridge between two groups."""
+    links = candidates.filter(pl.col("strength").is_not_null())
+    bridges = false_bridges(
+        kind,
+        frame,
+        links.select("l", "r", "strength"),
+        candidates.filter(pl.col("match_weight").is_not_null() | pl.col("strength").is_not_null()),
+        settings,
     )
-    different = list(candidates.filter(pl.col("judgement") == "different").select("l", "r").iter_rows())
     before = (
         frame.select("source", "record_id")
         .join(previous.members, on=["source", "record_id"], how="left", maintain_order="left")
         .select(pl.col("entity_id").rank("dense").cast(pl.Int64))["entity_id"]
-        .to_list()
     )
-    identifiers = frame["tax_id"].to_list() if kind == "organisation" else []
-    return cluster(frame.height, edges, different, before, settings.max_cluster_records, identifiers)
+    return cluster(
+        frame.height,
+        links.join(bridges, on=["l", "r"], how="anti"),
+        candidates.filter(pl.col("judgement") == "different").select("l", "r"),
+        before,
+        settings.max_cluster_records,
+        identifiers_of(kind, frame),
+    ), bridges
 
 
 def resolve(
@@ -127,7 +160,7 @@ def resolve(
     keys
         `l` < `r`, `match_key`.
     decided
-        `l` < `r`, `judgement`, what binds.
+        `l` < `r`, `judgement` and, where known, `decided_at`: what binds.
     previous
         the register as last published.
     as_of
@@ -135,7 +168,7 @@ def resolve(
     """
     notes: list[str] = []
     candidates = _candidates(scores, keys, decided, settings.threshold)
-    clusters = _clusters(frame, candidates, previous, kind, settings)
+    clusters, bridges = _clusters(frame, candidates, previous, kind, settings)
     of = frame.select("source", "record_id", "unique_id").with_columns(
         cluster=pl.Series(clusters.of, dtype=pl.Int64)
     )
@@ -147,44 +180,65 @@ def resolve(
         is_link=pl.col("strength").is_not_null() & (pl.col("cluster_l") == pl.col("cluster_r")),
         model_version=pl.when(pl.col("match_weight").is_not_null()).then(pl.lit(model_version)),
     )
-    doubtful = judged.filter(
-        pl.col("judgement").is_null()
-        & pl.col("strength").is_null()
-        & (pl.col("cluster_l") != pl.col("cluster_r"))
-    )
+    apart = judged.filter(pl.col("cluster_l") != pl.col("cluster_r"))
     refused = pl.DataFrame(clusters.refused, schema={"l": pl.Int64, "r": pl.Int64}, orient="row")
-    conflicts = judged.join(refused, on=["l", "r"], how="semi")
-    suspects = sized.filter(pl.col("unique_id").is_in([nodes[0] for nodes in clusters.suspects])).select(
-        source_l="source",
-        record_id_l="record_id",
-        records_l=pl.col("unique_id").replace_strict(
-            {nodes[0]: len(nodes) for nodes in clusters.suspects}, default=0, return_dtype=pl.Int64
-        ),
+    suspects = pl.DataFrame(
+        {
+            "unique_id": [nodes[0] for nodes in clusters.suspects],
+            "record_count": [len(nodes) for nodes in clusters.suspects],
+        },
+        schema={"unique_id": pl.Int64, "record_count": pl.Int64},
     )
-    queue, cut = review_queue(kind, doubtful, conflicts, suspects, settings.review_limit)
-    for side in ("l", "r"):
-        queue = queue.join(
-            registered.members.select(pl.all().name.suffix(f"_{side}")),
-            on=[f"source_{side}", f"record_id_{side}"],
-            how="left",
-            maintain_order="left",
-        )
+    asked = questions(
+        kind,
+        doubtful=apart.filter(pl.col("judgement").is_null() & pl.col("strength").is_null()),
+        refused=apart.join(refused, on=["l", "r"], how="semi"),
+        bridges=apart.join(bridges, on=["l", "r"], how="semi"),
+        suspects=sized.join(suspects, on="unique_id").select(source_l="source", record_id_l="record_id"),
+        answered=_answered(decided, sized),
+        members=registered.members,
+    )
     notes += [
         f"{kind} cluster of {len(nodes)} records is suspect and keeps its last good state; queued for review"
-        for nodes in clusters.suspects
+        for nodes in clusters.suspects[:SUSPECTS_NAMED]
     ]
-    if clusters.refused:
+    if len(clusters.suspects) > SUSPECTS_NAMED:
+        others = clusters.suspects[SUSPECTS_NAMED:]
         notes.append(
-            f"{kind}: {len(clusters.refused)} links refused because a decision or identifiers keep them apart"
+            f"{kind}: {len(others)} more suspect clusters of {sum(map(len, others))} records keep their last "
+            "good state; queued for review"
+        )
+    if clusters.refused:
+        count = len(clusters.refused)
+        notes.append(
+            f"{kind}: {count} link{'s' if count != 1 else ''} refused because a decision or identifiers keep "
+            "the records apart; queued for review"
+        )
+    if bridges.height:
+        notes.append(
+            f"{kind}: {bridges.height} link{'s' if bridges.height != 1 else ''} cut because nothing else "
+            "ties the two groups of records together; queued for review"
         )
     return Resolution(
         pairs=pairs.select(list(PAIRS_SCHEMA)).cast(PAIRS_SCHEMA).sort(list(PAIRS_SCHEMA)[:4]),
         members=registered.members,
         entities=registered.entities,
         history=registered.history,
-        review_queue=queue,
-        notes=notes + cut,
+        questions=asked,
+        notes=notes,
     )
+
+
+def _answered(decided: pl.DataFrame, sized: pl.DataFrame) -> pl.DataFrame:
+    """`cluster_l`, `cluster_r`, `judgement`: pairs of clusters between which a judgement binds, both ways."""
+    of = sized.select("unique_id", "cluster")
+    both = (
+        decided.select("l", "r", "judgement")
+        .join(of.rename({"unique_id": "l", "cluster": "cluster_l"}), on="l")
+        .join(of.rename({"unique_id": "r", "cluster": "cluster_r"}), on="r")
+        .select("cluster_l", "cluster_r", "judgement")
+    )
+    return pl.concat([both, both.select(cluster_l="cluster_r", cluster_r="cluster_l", judgement="judgement")])
 
 
 def _with_records(candidates: pl.DataFrame, sized: pl.DataFrame) -> pl.DataFrame:

@@ -6,25 +6,27 @@ Weights and probabilities are rounded to 6 places before anything is compared wi
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import duckdb
 import polars as pl
 
-from crm_hygiene.linkage.blocking import Blocking
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
 from crm_hygiene.linkage.training import tf_lookup
 
-SCORES_SCHEMA = {
-    "l": pl.Int64,
-    "r": pl.Int64,
-    "blocking_rule": pl.String,
-    "match_weight": pl.Float64,
-    "match_probability": pl.Float64,
-    "levels": pl.String,
-}
+SCORES_SCHEMA = pl.Schema(
+    {
+        "l": pl.Int64(),
+        "r": pl.Int64(),
+        "blocking_rule": pl.String(),
+        "match_weight": pl.Float64(),
+        "match_probability": pl.Float64(),
+        "levels": pl.String(),
+    }
+)
 
 
 def match_weight_of(probability: float) -> float:
@@ -36,7 +38,7 @@ def known_comparisons(
     model: FrozenModel, settings: LinkageSettings, frame: pl.DataFrame
 ) -> tuple[list[Comparison], list[str]]:
     """Comparisons of the rules for which the model has every number and the records have a value."""
-    learned = model.content["comparisons"]
+    learned, frequencies = model.content["comparisons"], model.content["frequencies"]
     used: list[Comparison] = []
     notes: list[str] = []
     for comparison in settings.rules_of(model.entity_kind).comparisons:
@@ -48,11 +50,29 @@ def known_comparisons(
                 "trained with and is left out; train a new model"
             )
             continue
+        if any(level.frequency_of not in frequencies for level in comparison.scored if level.frequency_of):
+            notes.append(
+                f"comparison '{comparison.name}' asks for term frequencies that model {model.model_version} "
+                "has not learned and is left out; train a new model"
+            )
+            continue
         if all(frame[c].null_count() == frame.height for c in comparison.columns):
             notes.append(f"comparison '{comparison.name}' falls away: its columns are empty")
             continue
         used.append(comparison)
+    known = {comparison.name for comparison in settings.rules_of(model.entity_kind).comparisons}
+    notes += [
+        f"comparison '{name}' of model {model.model_version} falls away: the linkage rules have it no more"
+        for name in sorted(set(learned) - known)
+    ]
     return used, notes
+
+
+def compared_columns(frame: pl.DataFrame, comparisons: list[Comparison]) -> list[str]:
+    """Columns of `frame` that the conditions and term frequencies of `comparisons` read, in its order."""
+    conditions = " ".join(level.when for c in comparisons for level in c.levels)
+    frequencies = frequency_columns(comparisons)
+    return [c for c in frame.columns if f"{c}_l" in conditions or c in frequencies]
 
 
 def _levels_json(comparisons: list[Comparison]) -> pl.Expr:
@@ -69,29 +89,22 @@ def _levels_json(comparisons: list[Comparison]) -> pl.Expr:
     return pl.concat_str([pl.lit("{"), pl.concat_str(parts, separator=",", ignore_nulls=True), pl.lit("}")])
 
 
-def score(
+def frozen_linker(
     con: duckdb.DuckDBPyConnection,
-    frame: pl.DataFrame,
-    blocks: Blocking,
+    comparisons: list[Comparison],
     model: FrozenModel,
-    settings: LinkageSettings,
-) -> tuple[pl.DataFrame, list[str]]:
-    """Score the candidate pairs of `blocks`.
+    pairs: str,
+    with_parts: bool = False,
+) -> Any:
+    """Splink's linker over table `records` with the frozen numbers, ready to predict table `pairs`.
 
     Parameters
     ----------
-    frame
-        comparable columns with block columns, generic values removed, sorted by `unique_id`.
-
-    Returns
-    -------
-    tuple
-        pairs at or above `review_low` (`l` < `r`, `blocking_rule`, `match_weight`, `match_probability`,
-        `levels`), sorted; and notes.
+    pairs
+        table with `match_key` (text), `join_key_l`, `join_key_r` (unique_id): exactly these pairs are scored.
+    with_parts
+        keep the weight of each comparison in the prediction, as Splink's charts need.
     """
-    comparisons, notes = known_comparisons(model, settings, frame)
-    if not comparisons or not blocks.rules:
-        return pl.DataFrame(schema=SCORES_SCHEMA), notes
     from splink import DuckDBAPI, Linker
 
     content = model.content
@@ -99,23 +112,50 @@ def score(
         c.name: {level.name: tuple(content["comparisons"][c.name][level.name]) for level in c.scored}
         for c in comparisons
     }
-    conditions = " ".join(level.when for c in comparisons for level in c.levels)
-    needed = [
-        c
-        for c in frame.columns
-        if c == "unique_id" or f"{c}_l" in conditions or c in frequency_columns(comparisons)
-    ]
-    load(con, "records", pl.concat([frame.select(needed), blocks.columns], how="horizontal"))
+    creator = splink_settings(comparisons, numbers, content["prior"], [])
+    creator.retain_intermediate_calculation_columns = with_parts
+    api = DuckDBAPI(con)
+    # The recipe's columns are there by construction; Splink's own check of them takes a fifth of the setup.
+    linker = Linker(api.register("records"), creator, log_level=None, validate_settings=False)
+    for column in frequency_columns(comparisons):
+        load(con, f"tf_{column}", tf_lookup(con, column, content["frequencies"][column]))
+        linker.table_management.register_term_frequency_lookup(api.register(f"tf_{column}"), column)
+    linker.table_management.register_blocked_pairs_for_predict(api.register(pairs))
+    return linker
+
+
+def score(
+    con: duckdb.DuckDBPyConnection,
+    frame: pl.DataFrame,
+    comparisons: list[Comparison],
+    rules: dict[int, str],
+    model: FrozenModel,
+    settings: LinkageSettings,
+) -> pl.DataFrame:
+    """Score the pairs of table `candidates`.
+
+    Parameters
+    ----------
+    frame
+        comparable columns, generic values removed, sorted by `unique_id` (0..n-1).
+    comparisons
+        of `known_comparisons`.
+    rules
+        readable name of each blocking rule by its number, the candidates' `match_key`.
+
+    Returns
+    -------
+    polars.DataFrame
+        pairs at or above `review_low` (`l` < `r`, `blocking_rule`, `match_weight`, `match_probability`,
+        `levels`), sorted.
+    """
+    ids = fetch(con, "SELECT join_key_l AS id FROM candidates UNION SELECT join_key_r FROM candidates")
+    if not comparisons or ids.is_empty():
+        return pl.DataFrame(schema=SCORES_SCHEMA)
+    compared = frame.select("unique_id", *compared_columns(frame, comparisons))
+    load(con, "records", compared[ids["id"].sort()])
     with quiet_splink():
-        api = DuckDBAPI(con)
-        linker = Linker(
-            api.register("records"),
-            splink_settings(comparisons, numbers, content["prior"], list(blocks.rules)),
-            log_level=None,
-        )
-        for column in frequency_columns(comparisons):
-            load(con, f"tf_{column}", tf_lookup(con, column, content["frequencies"][column]))
-            linker.table_management.register_term_frequency_lookup(api.register(f"tf_{column}"), column)
+        linker = frozen_linker(con, comparisons, model, "candidates")
         # A little below, so that rounding to 6 places decides at the edge and not the last bit.
         predicted = linker.inference.predict(
             threshold_match_weight=match_weight_of(settings.review_low) - 0.01
@@ -126,19 +166,17 @@ def score(
             f"SELECT unique_id_l, unique_id_r, match_key, match_weight, match_probability, {gammas} "
             f"FROM {predicted.physical_name}",
         )
+        predicted.drop_table_from_database_and_remove_from_cache()
     con.execute("DROP TABLE records")
-    names = list(blocks.rules.values())
     return (
         scored.select(
             l=pl.min_horizontal("unique_id_l", "unique_id_r").cast(pl.Int64),
             r=pl.max_horizontal("unique_id_l", "unique_id_r").cast(pl.Int64),
-            blocking_rule=pl.col("match_key")
-            .cast(pl.Int64)
-            .replace_strict(list(range(len(names))), names, return_dtype=pl.String),
+            blocking_rule=pl.col("match_key").cast(pl.Int64).replace_strict(rules, return_dtype=pl.String),
             match_weight=pl.col("match_weight").round(6),
             match_probability=pl.col("match_probability").round(6),
             levels=_levels_json(comparisons),
         )
         .filter(pl.col("match_probability") >= settings.review_low)
         .sort("l", "r")
-    ), notes
+    )

@@ -1,4 +1,4 @@
-"""Where linkage keeps what lasts: the identity register and the frozen models, in the lake."""
+"""Where linkage keeps what lasts: the identity register, the weights and the frozen models, in the lake."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import LakeError
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.night_before import WEIGHTS_SCHEMA, NightBefore
 from crm_hygiene.linkage.register import Register
 from crm_hygiene.linkage.settings import EntityKind
 
@@ -24,14 +25,28 @@ def load_register(lake: Lake, kind: EntityKind) -> tuple[Register, pl.DataFrame]
     killed between the commits leaves a register that is whole, if a night old.
     """
     members = contract_of(f"linked.{kind}_members")
-    pins = json.loads(lake.metadata(members.table).get("pins", "{}"))
+    entities, history = (_pinned(lake, kind, name).collect() for name in ("entities", "history"))
+    history = history.sort("event_id")
+    return Register(lake.read(members), entities.sort("entity_id"), history), history
 
-    def pinned(name: str) -> pl.DataFrame:
-        contract = contract_of(f"linked.{kind}_{name}")
-        version = pins.get(contract.table)
-        return contract.empty() if version is None else lake.read(contract, version)
 
-    return Register(lake.read(members), pinned("entities")), pinned("history")
+def load_night_before(lake: Lake, kind: EntityKind) -> NightBefore:
+    """Pairs and fingerprints as of the last complete commit of the members; empty before the first."""
+    weights = (
+        _pinned(lake, kind, "pairs")
+        .filter(pl.col("match_weight").is_not_null())
+        .select(list(WEIGHTS_SCHEMA))
+        .collect()
+    )
+    return NightBefore(weights, _pinned(lake, kind, "fingerprints").collect())
+
+
+def _pinned(lake: Lake, kind: EntityKind, name: str) -> pl.LazyFrame:
+    """linked.{kind}_{name} at the version that the last commit of the members names."""
+    pins = json.loads(lake.metadata(f"linked.{kind}_members").get("pins", "{}"))
+    contract = contract_of(f"linked.{kind}_{name}")
+    version = pins.get(contract.table)
+    return contract.empty().lazy() if version is None else lake.scan(contract, version)
 
 
 def promoted_version(promotions: pl.DataFrame, kind: EntityKind) -> str | None:

@@ -237,7 +237,7 @@ def _estimate(
     settings: LinkageSettings,
 ) -> tuple[Numbers, list[str]]:
     from splink import DuckDBAPI, Linker, block_on
-    from splink.internals.exceptions import EMTrainingException
+    from splink.internals.exceptions import SplinkException
 
     counts = {columns: _pair_count(con, columns) for columns in settings.rules_of(kind).training}
     usable = {columns: pairs for columns, pairs in counts.items() if pairs >= settings.min_training_pairs}
@@ -261,7 +261,7 @@ def _estimate(
                     # Rounds then count agreement patterns, a few hundred, and not every pair anew.
                     estimate_without_term_frequencies=True,
                 )
-            except (EMTrainingException, ValueError, ZeroDivisionError, duckdb.Error):
+            except (SplinkException, ValueError, ZeroDivisionError, duckdb.Error):
                 continue
             done.append(" and ".join(columns))
         return sampled, _learned(linker, comparisons, start, defaults), done

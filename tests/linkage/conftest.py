@@ -11,6 +11,8 @@ import pytest
 from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import FrozenModel, Linkage, LinkageSettings, Register, link
 
+from .explained_lake import ExplainedLake, build
+
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -155,3 +157,9 @@ def groups() -> Callable[[Linkage], set[frozenset[str]]]:
         return {frozenset(ids) for ids in lists}
 
     return of
+
+
+@pytest.fixture(scope="session")
+def explained(crowd: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> ExplainedLake:
+    """A lake of the crowd after two nights; tests read it and leave it as it is."""
+    return build(tmp_path_factory.mktemp("explained"), crowd)

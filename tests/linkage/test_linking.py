@@ -22,7 +22,7 @@ JOHN = {"given_name": "John", "family_name": "Miller", "email": "john.miller@acm
 
 
 def frames(outcome: Linkage) -> list[pl.DataFrame]:
-    return [outcome.pairs, outcome.members, outcome.entities, outcome.history, outcome.review_queue]
+    return [outcome.pairs, outcome.members, outcome.entities, outcome.history, outcome.questions]
 
 
 def same(one: Linkage, other: Linkage) -> bool:
@@ -51,7 +51,7 @@ def test_the_crowd_is_linked_well_and_in_the_contracts_schemas(
         contract = contract_of(f"linked.person_{table}")
         assert contract.shape(frame).schema == frame.select(contract.column_names).schema
         assert frame.select(contract.key).is_unique().all()
-    assert set(outcome.review_queue.columns) == set(contract_of("stewardship.review_queue").column_names)
+    assert set(outcome.questions.columns) == set(contract_of("linked.questions").column_names)
     left = pl.concat_str("source_l", pl.lit("\x1f"), "record_id_l")
     assert outcome.pairs.filter(left >= pl.concat_str("source_r", pl.lit("\x1f"), "record_id_r")).is_empty()
     scored = outcome.pairs.filter(pl.col("match_weight").is_not_null()).row(0, named=True)
@@ -174,7 +174,7 @@ def test_different_binds_through_a_bridging_record(
     found = groups(outcome)
     assert not any({"0", "1"} <= group for group in found)
     assert any("2" in group and len(group) == 2 for group in found)
-    assert any("kept apart" in question for question in outcome.review_queue["question"])
+    assert any("kept apart" in question for question in outcome.questions["question"])
     decided = outcome.pairs.filter(pl.col("method") == "decision").row(0, named=True)
     assert not decided["is_link"]
 
@@ -208,8 +208,8 @@ def test_an_unsure_pair_is_not_asked_again(people: Rows, run: Run, decide: Rows)
         {"given_name": "Anna", "family_name": "Abendroth"},
     )
     asked = run(records, review_low=0.01)
-    assert asked.review_queue.height == 1
-    assert run(records, review_low=0.01, decisions=decide(("0", "1", "unsure"))).review_queue.is_empty()
+    assert asked.questions.height == 1
+    assert run(records, review_low=0.01, decisions=decide(("0", "1", "unsure"))).questions.is_empty()
 
 
 def test_organisations_link_by_tax_id_and_contradicting_tax_ids_hold_apart(run: Run, groups: Groups) -> None:
@@ -248,7 +248,7 @@ def test_a_suspect_cluster_keeps_its_last_good_state_and_is_queued(
         threshold=0.000002,
         max_cluster_records=2,
     )
-    assert lax.review_queue["question"].str.contains("suspiciously large").any()
+    assert lax.questions["question"].str.contains("suspiciously large").any()
     sizes = lax.members.group_by("entity_id").len()["len"]
     assert sizes.max() <= max(2, int(good.members.group_by("entity_id").len()["len"].max()))  # type: ignore[arg-type]
 

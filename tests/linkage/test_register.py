@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.linkage.register import Register, Registration, new_id, register
+from crm_hygiene.linkage.entity_ids import new_id
+from crm_hygiene.linkage.register import Register, Registration, register
 
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -1,0 +1,58 @@
+"""Nights that score what changed leave the lake that nights scoring everything leave."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+from crm_hygiene.linkage.store import load_night_before
+
+from .project import OUTCOME, Project
+
+LINKED = tuple(
+    f"linked.{kind}_{name}"
+    for kind in ("person", "organisation")
+    for name in ("pairs", "fingerprints", "history")
+)
+
+
+def _export_again(project: Project, day: int) -> None:
+    """The next Salesforce export: some contacts changed, one deleted, one new, one under another id."""
+    path = project.landing / "salesforce/Contact.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns, rows = list(reader.fieldnames or ()), list(reader)
+    rows = rows[day:] + rows[:day]
+    stamp = f"2026-01-0{day}T00:00:00.000Z"
+    rows[0] |= {"Phone": f"+49 30 901820{day}", "LastModifiedDate": stamp}
+    rows[1] |= {"LastName": rows[1]["LastName"] + "e", "LastModifiedDate": stamp}
+    rows[2] |= {"IsDeleted": "true", "LastModifiedDate": stamp}
+    rows.append({**rows[3], "Id": f"0035g00004Fz{day}aa", "LastModifiedDate": stamp})
+    rows[4] |= {"Id": f"0035g00004Fz{day}bb", "LastModifiedDate": stamp}
+    rows.append({**rows[5], "Id": f"0035g00004Fz{day}cc", "FirstName": "Zelda", "LastModifiedDate": stamp})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _forget(project: Project) -> None:
+    for kind in ("person", "organisation"):
+        shutil.rmtree(Path(project.config.lake_uri) / "linked" / f"{kind}_fingerprints")
+        assert load_night_before(project.lake, kind).fingerprints.is_empty()  # type: ignore[arg-type]
+
+
+def test_incremental_nights_leave_the_lake_of_full_ones(undisturbed: Project, tmp_path: Path) -> None:
+    short, long = (undisturbed.copy(tmp_path / name) for name in ("short", "long"))
+    for day in (1, 2):
+        for project in (short, long):
+            _export_again(project, day)
+        _forget(long)
+        outcome, full = short.night(day), long.night(day)
+        assert (outcome.failures, full.failures) == ({}, {})
+        assert any("records changed" in note and note.startswith("person") for note in outcome.notes)
+        assert any("candidate pairs of" in note and note.startswith("person: all") for note in full.notes)
+        assert not any(note.startswith("person: all") for note in outcome.notes)
+    assert short.contents(OUTCOME + LINKED) == long.contents(OUTCOME + LINKED)
+    assert short.read("linked.person_members").height > undisturbed.read("linked.person_members").height
