@@ -19,6 +19,7 @@ from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.generic_values import generic_notes, generic_values, without_generic
 from crm_hygiene.linkage.keys import key_links
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.register import Register, register
 from crm_hygiene.linkage.review import review_queue
 from crm_hygiene.linkage.scoring import score
@@ -188,6 +189,7 @@ def link(
         if model is None:
             model, trained = train(con, kind, frame, settings)
             notes += trained
+        frame = with_model_words(kind, frame, model.content)
         blocks = blocking(kind, frame, settings)
         scores, scored = score(con, frame, blocks, model, settings)
         notes += blocks.notes + scored

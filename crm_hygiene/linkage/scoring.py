@@ -81,7 +81,8 @@ def score(
     Parameters
     ----------
     frame
-        comparable columns with block columns, generic values removed, sorted by `unique_id`.
+        comparable columns with block columns and the model's words, generic values removed, sorted by
+        `unique_id`.
 
     Returns
     -------
@@ -103,7 +104,10 @@ def score(
     needed = [
         c
         for c in frame.columns
-        if c == "unique_id" or f"{c}_l" in conditions or c in frequency_columns(comparisons)
+        if c == "unique_id"
+        or f"{c}_l" in conditions
+        or f"{c}_r" in conditions
+        or c in frequency_columns(comparisons)
     ]
     load(con, "records", pl.concat([frame.select(needed), blocks.columns], how="horizontal"))
     with quiet_splink():
