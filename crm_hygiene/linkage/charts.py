@@ -22,6 +22,7 @@ from crm_hygiene.linkage.comparable import comparable, with_block_columns
 from crm_hygiene.linkage.connection import connection, load, quiet_splink, single_thread
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.pair_weights import comparisons_of, numbers_of, weigh
 from crm_hygiene.linkage.recipe import splink_settings
 from crm_hygiene.linkage.scoring import match_weight_of
@@ -101,7 +102,8 @@ def _model_pages(model: FrozenModel, settings: LinkageSettings) -> dict[str, str
     nobody = comparable(model.entity_kind, contract_of(TABLES[model.entity_kind]).empty())
     with connection(settings) as con, quiet_splink():
         # The charts are of the model alone; Splink wants to see the columns it speaks of.
-        load(con, "records", with_block_columns(model.entity_kind, nobody).with_columns(pair=pl.lit(0)))
+        blocked = with_block_columns(model.entity_kind, nobody).with_columns(pair=pl.lit(0))
+        load(con, "records", with_model_words(model.entity_kind, blocked, model.content))
         linker = Linker(
             DuckDBAPI(con).register("records"),
             splink_settings(comparisons, numbers_of(model, comparisons), model.content["prior"], ["pair"]),

@@ -10,7 +10,9 @@ from __future__ import annotations
 import polars as pl
 
 from crm_hygiene.linkage.nicknames import nickname_roots
+from crm_hygiene.linkage.organisation_words import word_columns
 from crm_hygiene.linkage.settings import EntityKind
+from crm_hygiene.linkage.street_parts import street_columns
 
 # Texts people type where a value is demanded. Longer ones are found by their fan-out.
 PLACEHOLDERS = (
@@ -59,10 +61,6 @@ def _code(column: pl.Expr) -> pl.Expr:
     """A code for comparing: upper case letters and digits only, null when empty."""
     code = column.str.to_uppercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
     return pl.when(code != "").then(code)
-
-
-def _sorted_words(column: pl.Expr) -> pl.Expr:
-    return column.str.split(" ").list.sort().list.join(" ")
 
 
 def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
@@ -151,23 +149,31 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
     name = fold(pl.coalesce("organisation_name_normalised", "organisation_name"), " ")
-    return rows.select(
+    domain = pl.coalesce("website_domain", "email_domain").str.to_lowercase()
+    parts = street_columns(rows.select("unique_id", road=fold(pl.col("street"), " ")))
+    frame = rows.join(parts, on="unique_id", how="left", maintain_order="left").select(
         "unique_id",
         "source",
         "record_id",
         name.alias("words"),
         name.str.replace_all(" ", "", literal=True).alias("name"),
-        pl.coalesce("website_domain", "email_domain").str.to_lowercase().alias("domain"),
+        domain.alias("domain"),
+        fold(domain.str.split(".").list.first()).alias("domain_label"),
         pl.col("email").str.to_lowercase(),
         _code(pl.col("phone")).alias("phone_1"),
-        fold(pl.col("street"), " ").str.extract(r"(\d+)").alias("house_number"),
+        "house_number",
+        "street_name",
+        "street_side",
+        pl.concat_str("house_number", "street_name", separator=" ").alias("door"),
         fold(pl.col("street")).alias("street"),
         fold(pl.col("city")).alias("city"),
+        fold(pl.col("city"), " ").str.split(" ").alias("city_words"),
         _code(pl.col("postal_code")).alias("postal"),
         pl.col("country_code").alias("country"),
         _code(pl.col("tax_id")).alias("tax_id"),
         _code(pl.col("iban")).alias("iban"),
     )
+    return word_columns(frame)
 
 
 def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
@@ -195,7 +201,6 @@ def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         name_sort=pl.col("name"),
         initials=pl.col("name").str.slice(0, 3),
-        name_key=_sorted_words(pl.col("words")),
     )
 
 
@@ -212,16 +217,8 @@ def with_block_columns(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
             family_start=pl.col("family").str.slice(0, 4),
             postal_area=pl.col("postal").str.slice(0, 3),
         )
-    words = (
-        frame.select("unique_id", word=pl.col("words").str.split(" "))
-        .explode("word")
-        .filter(pl.col("word").str.len_chars() >= 4)
-        .with_columns(pl.len().over("word").alias("n"))
-        .sort("unique_id", "n", "word")
-        .unique("unique_id", keep="first", maintain_order=True)
-        .select("unique_id", rare_word="word")
-    )
-    return frame.join(words, on="unique_id", how="left", maintain_order="left").with_columns(
+    return frame.with_columns(
         name_start=pl.col("name").str.slice(0, 5),
+        name_end=pl.when(pl.col("name").str.len_chars() >= 6).then(pl.col("name").str.slice(-5)),
         street_start=pl.col("street").str.slice(0, 6),
     )

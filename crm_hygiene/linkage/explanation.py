@@ -20,6 +20,7 @@ from crm_hygiene.linkage.generic_names import NAME
 from crm_hygiene.linkage.generic_values import FAMILIES
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.pair_explanation import PairExplanation, Step
 from crm_hygiene.linkage.pair_weights import PairWeights, weigh
 from crm_hygiene.linkage.selection import Record, Selection, UnknownRecord, select_records, written
@@ -78,7 +79,7 @@ def explain_pairs(
     distinct = sorted({(min(pair), max(pair)) for pair in pairs})
     with connection(settings) as con:
         weights = weigh(con, chosen.frame, [(number[a], number[b]) for a, b in distinct], model, settings)
-    context = _Context(night, kind, distinct, chosen, settings)
+    context = _Context(night, model, distinct, chosen, settings)
     found = {pair: _explained(pair, k, weights, context, model, settings) for k, pair in enumerate(distinct)}
     return [found[a, b] if a < b else found[b, a].swapped() for a, b in pairs]
 
@@ -89,12 +90,12 @@ class _Context:
     def __init__(
         self,
         night: Night,
-        kind: EntityKind,
+        model: FrozenModel,
         pairs: Sequence[tuple[Record, Record]],
         chosen: Selection,
         settings: LinkageSettings,
     ) -> None:
-        self.kind = kind
+        self.kind = kind = model.entity_kind
         lake = night.lake
         keys = pl.DataFrame(
             [(*a, *b) for a, b in pairs], schema=dict.fromkeys(_ENDS, pl.String), orient="row"
@@ -120,7 +121,7 @@ class _Context:
         self.judgement = {(a, b): j for a, b, j in decided.select("l", "r", "judgement").iter_rows()}
         self.number = chosen.number_of()
         self.stated = _rows(chosen.stated)
-        self.compared = _rows(chosen.frame)
+        self.compared = _rows(with_model_words(kind, chosen.frame, model.content))
         self.conformed = _rows(chosen.conformed)
         self.generic = {(f, v): n for f, v, n in chosen.generic.iter_rows()}
         self.rules = settings.rules_of(kind)

@@ -16,6 +16,7 @@ from crm_hygiene.linkage.decisions import asleep, binding
 from crm_hygiene.linkage.keys import key_links
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_before import NightBefore, Unfinished, fingerprints, unfinished
+from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.preparation import prepare
 from crm_hygiene.linkage.register import Register
 from crm_hygiene.linkage.resolution import Resolution, resolve
@@ -93,6 +94,7 @@ def link(
         if model is None:
             model, trained = train(con, kind, frame, settings)
             notes += trained
+        frame = with_model_words(kind, frame, model.content)
         blocks = blocking(kind, frame, settings)
         comparisons, fallen = known_comparisons(model, settings, frame)
         now = fingerprints(frame, blocks, model, comparisons, settings)

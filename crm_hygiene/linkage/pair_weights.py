@@ -16,7 +16,9 @@ import polars as pl
 
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
+from crm_hygiene.linkage.scoring import compared_columns
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
 from crm_hygiene.linkage.training import tf_lookup
 
@@ -80,8 +82,8 @@ def weigh(
     prior_weight = math.log2(prior / (1 - prior))
     if not comparisons or not pairs:
         return PairWeights(comparisons, pl.DataFrame(), None, None, prior_weight)
-    conditions = " ".join(level.when for c in comparisons for level in c.levels)
-    needed = [c for c in frame.columns if f"{c}_l" in conditions or c in frequency_columns(comparisons)]
+    frame = with_model_words(model.entity_kind, frame, model.content)
+    needed = compared_columns(frame, comparisons)
     sides = pl.DataFrame(
         [(f"{k:09}{'lr'[side]} ", k, pair[side]) for k, pair in enumerate(pairs) for side in (0, 1)],
         schema={"row": pl.String, "pair": pl.Int64, "unique_id": pl.Int64},

@@ -72,7 +72,7 @@ def compared_columns(frame: pl.DataFrame, comparisons: list[Comparison]) -> list
     """Columns of `frame` that the conditions and term frequencies of `comparisons` read, in its order."""
     conditions = " ".join(level.when for c in comparisons for level in c.levels)
     frequencies = frequency_columns(comparisons)
-    return [c for c in frame.columns if f"{c}_l" in conditions or c in frequencies]
+    return [c for c in frame.columns if f"{c}_l" in conditions or f"{c}_r" in conditions or c in frequencies]
 
 
 def _levels_json(comparisons: list[Comparison]) -> pl.Expr:

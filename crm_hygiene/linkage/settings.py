@@ -62,6 +62,8 @@ class KindRules(BaseModel):
 
     prior: float = Field(default=1.0, gt=0)
     prior_recall: float = Field(default=0.6, gt=0, le=1)
+    assumed_matches: float = Field(default=0.0, ge=0)
+    learned_u: float = Field(default=1.0, ge=0, le=1)
     prior_rules: tuple[tuple[str, ...], ...]
     training: tuple[tuple[str, ...], ...]
     blocking: tuple[tuple[str, ...], ...]

@@ -16,6 +16,7 @@ import polars as pl
 
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink, single_thread
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.organisation_words import with_word_bits, word_frequencies
 from crm_hygiene.linkage.recipe import (
     Numbers,
     comparisons_in_use,
@@ -145,6 +146,28 @@ def _without_true_pairs(sampled: Numbers, learned: Numbers, share: float) -> Num
     return cleaned
 
 
+def blended(learned: Numbers, defaults: Numbers, share_m: float, share_u: float) -> Numbers:
+    """Learned numbers drawn towards the defaults: weighted geometric means, summing to 1 again.
+
+    A few hundred records hold too few matches to tell the numbers of rare levels; the shares say how far
+    what was learned is trusted (1: wholly, and nothing is changed).
+    """
+    result: Numbers = {}
+    for name, levels in learned.items():
+        usual = defaults[name]
+        drawn: dict[str, tuple[float, float]] = {}
+        for level, (m, u) in levels.items():
+            if share_m < 1:
+                m = max(m, UNSEEN_SHARE * usual[level][0]) ** share_m * usual[level][0] ** (1 - share_m)
+            if share_u < 1:
+                u = max(u, LEAST_U) ** share_u * usual[level][1] ** (1 - share_u)
+            drawn[level] = (m, u)
+        sum_m = sum(m for m, _ in drawn.values()) if share_m < 1 else 1.0
+        sum_u = sum(u for _, u in drawn.values()) if share_u < 1 else 1.0
+        result[name] = {level: (m / sum_m, u / sum_u) for level, (m, u) in drawn.items()}
+    return result
+
+
 def _pair_count(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> int:
     listed = ", ".join(f'"{c}"' for c in columns)
     filled = " AND ".join(f'"{c}" IS NOT NULL' for c in columns)
@@ -204,6 +227,10 @@ def train(
     notes: list[str] = []
     frequencies = _no_frequencies(comparisons)
     prior = _round(min(0.1 * rules.prior / max(frame.height, SMALLEST_BASE), 0.1))
+    words: dict[str, Any] = {}
+    if kind == "organisation":
+        words = {"words": word_frequencies(frame, settings.term_frequency_values)}
+        frame = with_word_bits(frame, words["words"])
     if comparisons and frame.height >= settings.min_training_records:
         load(con, "records", frame)
         prior = _prior(con, kind, frame.height, settings)
@@ -213,6 +240,9 @@ def train(
             )
             numbers, trained_by = _estimate(con, kind, comparisons, numbers, prior, settings)
         con.execute("DROP TABLE records")
+        expected = prior * frame.height * (frame.height - 1) / 2
+        share = expected / (expected + rules.assumed_matches) if rules.assumed_matches else 1.0
+        numbers = blended(numbers, default_numbers(comparisons), share, rules.learned_u)
         if not trained_by:
             notes.append(f"{kind} model: too few pairs to learn from, default match shares used")
     else:
@@ -224,6 +254,7 @@ def train(
             for c in comparisons
         },
         "frequencies": frequencies,
+        **words,
     }
     return FrozenModel.freeze(kind, content, settings.fingerprint(kind), frame.height), notes
 
@@ -253,6 +284,9 @@ def _estimate(
         sampled = _learned(linker, comparisons, start, defaults)
         done = []
         for columns, pairs in usable.items():
+            # Splink sets comparisons aside for a session and, where it breaks off, does not put them back.
+            core: Any = linker._settings_obj.core_model_settings
+            before = core.copy()
             try:
                 linker.training.estimate_parameters_using_expectation_maximisation(
                     block_on(*columns),
@@ -262,6 +296,7 @@ def _estimate(
                     estimate_without_term_frequencies=True,
                 )
             except (SplinkException, ValueError, ZeroDivisionError, duckdb.Error):
+                linker._settings_obj.core_model_settings = before
                 continue
             done.append(" and ".join(columns))
         return sampled, _learned(linker, comparisons, start, defaults), done
