@@ -92,6 +92,15 @@ def scored_with(model: FrozenModel, comparisons: list[Comparison], settings: Lin
     )[:16]
 
 
+def _hashable(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The column as it is, a list as one text: rows of lists have no hash."""
+    if not isinstance(dtype, pl.List):
+        return pl.col(column)
+    element = pl.element()
+    text = element.struct.json_encode() if isinstance(dtype.inner, pl.Struct) else element.cast(pl.String)
+    return pl.col(column).list.eval(text).list.join("\x1f")
+
+
 def fingerprints(
     frame: pl.DataFrame,
     blocks: Blocking,
@@ -108,7 +117,7 @@ def fingerprints(
     """
     blocked = {c for columns in settings.rules_of(model.entity_kind).blocking for c in columns}
     looked_at = sorted({*compared_columns(frame, comparisons), *blocked} - {"unique_id"})
-    texts = [pl.col(c).list.join("\x1f") if frame.schema[c] == pl.List else pl.col(c) for c in looked_at]
+    texts = [_hashable(c, frame.schema[c]) for c in looked_at]
     return frame.select(
         "source",
         "record_id",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -8,7 +9,6 @@ import polars as pl
 import pytest
 
 from crm_hygiene.linkage import Linkage, pairwise
-from crm_hygiene.linkage.linking import levels_of
 from crm_hygiene.linkage.recipe import Numbers
 from crm_hygiene.linkage.training import blended
 from tests.linkage.conftest import word
@@ -109,7 +109,7 @@ def test_names_fall_into_their_level(run: Run, one: str, other: str, level: str)
         ]
     )
     pairs = run(records, "organisation", review_low=0.0000001, threshold=0.9).pairs
-    assert levels_of(pairs["levels"][0])["organisation_name"].startswith(level)
+    assert json.loads(pairs["levels"][0])["organisation_name"].startswith(level)
 
 
 def test_one_comparison_alone_does_not_break_training(run: Run) -> None:
