@@ -14,6 +14,7 @@ import polars as pl
 
 from crm_hygiene.linkage.blocking import blocking
 from crm_hygiene.linkage.clustering import KEY, SAME, Clusters, Edge, cluster
+from crm_hygiene.linkage.cohesion import incoherent_links
 from crm_hygiene.linkage.comparable import comparable, numbered, with_block_columns
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.generic_values import generic_notes, generic_values, without_generic
@@ -120,6 +121,24 @@ def _candidates(
     )
 
 
+def _coherent(candidates: pl.DataFrame, settings: LinkageSettings) -> pl.DataFrame:
+    """`candidates` in which links between groups that do not belong together are doubtful instead."""
+    pairs = candidates.filter(pl.col("judgement").is_null() | (pl.col("judgement") != "different")).select(
+        "l",
+        "r",
+        weight=pl.col("match_weight").fill_null(settings.most_pair_weight),
+        is_link=pl.col("strength").is_not_null(),
+        is_firm=pl.col("strength").fill_null(0) > 0,
+    )
+    refused = incoherent_links(pairs, settings.absent_pair_weight, settings.most_pair_weight)
+    return (
+        candidates.join(refused.with_columns(is_refused=True), on=["l", "r"], how="left")
+        .with_columns(strength=pl.when(pl.col("is_refused").is_null()).then("strength"))
+        .drop("is_refused")
+        .sort("l", "r")
+    )
+
+
 def _clusters(
     frame: pl.DataFrame,
     candidates: pl.DataFrame,
@@ -193,7 +212,7 @@ def link(
         notes += blocks.notes + scored
 
     decided = _binding(kind, decisions, frame)
-    candidates = _candidates(scores, keys, decided, settings.threshold)
+    candidates = _coherent(_candidates(scores, keys, decided, settings.threshold), settings)
     clusters = _clusters(frame, candidates, previous, kind, settings)
     of = frame.select("source", "record_id", "unique_id").with_columns(
         cluster=pl.Series(clusters.of, dtype=pl.Int64)
