@@ -5,7 +5,7 @@ algorithm builds a maximum spanning forest; a link that would bring two records 
 steward called different is refused. So the weakest path between them is cut and a bridging record
 stays on the side it is closer to. Only components in which something can be refused are walked link
 by link; all others are found at once. What does not belong here: entity ids (`register`), links that
-are the only bridge between two groups (`bridges`).
+the rest of two groups speaks against (`cohesion`).
 """
 
 from __future__ import annotations

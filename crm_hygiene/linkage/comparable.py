@@ -21,18 +21,25 @@ PLACEHOLDERS = (
     "asdf", "dummy", "undefined",
 )  # fmt: skip
 
+# What stands in a name's place in a list of guests or peers, and is not one.
+TITLES = (
+    "mr", "mrs", "ms", "miss", "sir", "dame", "lady", "baronet", "bt", "bart", "dr", "prof", "professor",
+    "rev", "reverend", "hon", "jr", "sr", "of", "the",
+)  # fmt: skip
+
 PERSON_INPUTS = (
-    "given_name", "family_name", "full_name", "email", "email_normalised", "email_kind", "email_domain",
+    "given_name", "middle_name", "family_name", "full_name", "email", "email_normalised", "email_kind",
+    "email_domain",
     "phone", "mobile_phone", "birth_date",
     "organisation_name", "organisation_name_normalised", "website_domain",
-    "tax_id",
-    "street", "city", "postal_code", "country_code", "occupation", "job_title", "external_id",
+    "tax_id", "tax_id_stated",
+    "street", "city", "region", "postal_code", "country_code", "occupation", "job_title", "external_id",
     "converted_person_record_id",
 )  # fmt: skip
 ORGANISATION_INPUTS = (
     "organisation_name", "organisation_name_normalised", "website_domain", "email", "email_domain", "phone",
     "street",
-    "city", "postal_code", "country_code", "tax_id", "iban", "external_id",
+    "city", "postal_code", "country_code", "tax_id", "tax_id_stated", "iban", "external_id",
 )  # fmt: skip
 
 
@@ -61,6 +68,30 @@ def _code(column: pl.Expr) -> pl.Expr:
     """A code for comparing: upper case letters and digits only, null when empty."""
     code = column.str.to_uppercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
     return pl.when(code != "").then(code)
+
+
+def sound_key(column: pl.Expr) -> pl.Expr:
+    """A key that names alike in sound or letters share: first letter, then the other consonants, sorted.
+
+    After the skeleton and omission keys of Pollock and Zamora (1984): blind to vowels, doubled and
+    transposed letters; the commonest spellings of one sound are made one before. Expects folded text.
+    """
+    text = column.str.slice(0, 1) + column.str.slice(1).str.replace_all(r"gh|h", "").str.replace_all(
+        r"[aeiouyw]", ""
+    )
+    for spelling, sound in (("ph", "f"), (r"ck|q|c", "k"), ("z", "s"), ("v", "f"), ("dt|th", "t")):
+        text = text.str.replace_all(spelling, sound)
+    rest = text.str.slice(1).str.split("").list.unique().list.sort().list.join("")
+    return text.str.slice(0, 1) + rest
+
+
+def _named(column: pl.Expr) -> pl.Expr:
+    """A folded name; null where it is only a title or an ordinal (1st)."""
+    return pl.when(~column.is_in(TITLES) & ~column.str.contains(r"^\d+(st|nd|rd|th)?$")).then(column)
+
+
+def _sorted_words(column: pl.Expr) -> pl.Expr:
+    return column.str.split(" ").list.sort().list.join(" ")
 
 
 def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
@@ -117,7 +148,11 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
         birth=_code(pl.col("birth_date")),
         organisation=fold(pl.coalesce("organisation_name_normalised", "organisation_name")),
         domain=pl.coalesce("website_domain", company_domain).str.to_lowercase(),
-        tax=_code(pl.col("tax_id")),
+        born=pl.col("birth_date").str.to_date("%Y-%m-%d", strict=False),
+        given_words=fold(
+            pl.concat_str("given_name", "middle_name", separator=" ", ignore_nulls=True), " "
+        ).str.split(" "),
+        tax=_code(pl.coalesce("tax_id", "tax_id_stated")),
         road=fold(pl.col("street")),
         town=fold(pl.col("city")),
         postal=_code(pl.col("postal_code")),
@@ -128,21 +163,27 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
         "unique_id",
         "source",
         "record_id",
-        "given",
-        "family",
+        _named(pl.col("given")).alias("given"),
+        _named(pl.col("family")).alias("family"),
+        pl.when(pl.col("given_words").list.len() > 1).then("given_words").alias("given_words"),
         "email_kind",
         pl.col("mailbox").alias("email"),
         pl.when((user.str.len_chars() >= 3) & ~_spells_name(user)).then(user).alias("email_user"),
         "phone_1",
         "phone_2",
         pl.col("birth").alias("birth_date"),
+        # Days since 1970: how far two dates lie apart tells more than how many digits differ.
+        pl.col("born").cast(pl.Int32).alias("birth_day"),
         "organisation",
         "domain",
         pl.col("tax").alias("tax_id"),
+        pl.col("tax_id").is_not_null().alias("tax_is_verified"),
+        _code(pl.col("external_id")).alias("external_id"),
         pl.col("road").alias("street"),
         pl.col("town").alias("city"),
         "postal",
         pl.col("work").alias("occupation"),
+        fold(pl.col("region")).alias("region"),
         pl.col("country_code").alias("country"),
     )
 
@@ -170,7 +211,8 @@ def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
         fold(pl.col("city"), " ").str.split(" ").alias("city_words"),
         _code(pl.col("postal_code")).alias("postal"),
         pl.col("country_code").alias("country"),
-        _code(pl.col("tax_id")).alias("tax_id"),
+        _code(pl.coalesce("tax_id", "tax_id_stated")).alias("tax_id"),
+        pl.col("tax_id").is_not_null().alias("tax_is_verified"),
         _code(pl.col("iban")).alias("iban"),
     )
     return word_columns(frame)
@@ -204,17 +246,44 @@ def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _with_given_roots(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add `given_roots`: formal names of the given name and of each of several given or middle names."""
+    words = pl.concat(
+        [
+            frame.select("unique_id", word="given").drop_nulls(),
+            frame.select("unique_id", word="given_words")
+            .drop_nulls()
+            .explode("word")
+            .filter(pl.col("word").str.len_chars() >= 3),
+        ]
+    )
+    roots = (
+        words.join(nickname_roots(), left_on="word", right_on="given", how="left")
+        .select("unique_id", root=pl.coalesce("given_roots", pl.concat_list("word")))
+        .explode("root")
+        .group_by("unique_id")
+        .agg(given_roots=pl.col("root").unique().sort())
+    )
+    return frame.join(roots, on="unique_id", how="left", maintain_order="left").drop("given_words")
+
+
 def with_block_columns(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
     """Add the shortened and derived columns that only blocking and nickname levels need."""
     if kind == "person":
         both = pl.col("given").is_not_null() & pl.col("family").is_not_null()
-        return frame.join(nickname_roots(), on="given", how="left", maintain_order="left").with_columns(
-            given_roots=pl.when(pl.col("given").is_not_null()).then(
-                pl.coalesce("given_roots", pl.concat_list("given"))
-            ),
+        user = pl.col("email").str.split("@").list.first()
+        return _with_given_roots(frame).with_columns(
             name_key=pl.when(both).then(pl.col("name_sort")),
             given_start=pl.col("given").str.slice(0, 3),
             family_start=pl.col("family").str.slice(0, 4),
+            given_initial=pl.col("given").str.slice(0, 1),
+            given_sound=sound_key(pl.col("given")),
+            family_sound=sound_key(pl.col("family")),
+            city_sound=sound_key(pl.col("city")),
+            email_letters=user.str.replace_all(r"[^a-z]", ""),
+            email_start=pl.when(user.str.len_chars() >= 5).then(user.str.slice(0, 5)),
+            birth_year=pl.col("birth_date").str.slice(0, 4),
+            birth_month=pl.col("birth_date").str.slice(0, 6),
             postal_area=pl.col("postal").str.slice(0, 3),
         )
     return frame.with_columns(

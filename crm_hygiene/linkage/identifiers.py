@@ -26,14 +26,14 @@ _FREQUENT = 20
 def identifiers_of(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
     """Identifiers of the records, with the scheme within which two values contradict each other.
 
-    A tax number with its country's letters was verified by its check digits and is strict, as is
-    every tax number of an organisation: no link by name and address outweighs it. Other numbers of
-    people and birth dates are mistyped often enough for a model to have its say.
+    A tax number with its country's letters whose check digits are right is strict, as is every
+    verified tax number of an organisation: no link by name and address outweighs it. Other numbers
+    and birth dates are mistyped often enough for a model to have its say.
 
     Parameters
     ----------
     frame
-        comparable columns: `unique_id`, `tax_id`, `country` and, for people, `birth_date` (YYYYMMDD).
+        comparable columns: `unique_id`, `tax_id`, `tax_is_verified`, `country` and, for people, `birth_date` (YYYYMMDD).
 
     Returns
     -------
@@ -48,7 +48,7 @@ def identifiers_of(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
             node="unique_id",
             scheme=pl.concat_str([pl.lit("tax "), scheme, tax.str.len_chars().cast(pl.String)]),
             value=tax,
-            strict=prefixed | pl.lit(kind == "organisation"),
+            strict=pl.col("tax_is_verified") & (prefixed | pl.lit(kind == "organisation")),
         )
     ]
     if kind == "person" and "birth_date" in frame.columns:

@@ -40,9 +40,9 @@ STAR_FROM = 8
 SHARED: dict[EntityKind, dict[str, tuple[str, bool]]] = {
     "person": {
         "email": ("email_kind IN ('person', 'free')", True),
-        "tax_id": ("unique_id IS NOT NULL", True),
+        "tax_id": ("tax_is_verified", True),
     },
-    "organisation": {"tax_id": ("unique_id IS NOT NULL", False), "iban": ("unique_id IS NOT NULL", True)},
+    "organisation": {"tax_id": ("tax_is_verified", False), "iban": ("unique_id IS NOT NULL", True)},
 }
 
 # Columns besides those that the conditions above read.

@@ -10,7 +10,6 @@ from datetime import datetime
 
 import polars as pl
 
-from crm_hygiene.linkage.bridges import false_bridges
 from crm_hygiene.linkage.clustering import (
     IDENTIFIER,
     KEY,
@@ -20,6 +19,7 @@ from crm_hygiene.linkage.clustering import (
     Clusters,
     cluster,
 )
+from crm_hygiene.linkage.cohesion import incoherent_links
 from crm_hygiene.linkage.identifiers import identifiers_of
 from crm_hygiene.linkage.register import Register, register
 from crm_hygiene.linkage.review import questions
@@ -113,15 +113,9 @@ def _clusters(
     kind: EntityKind,
     settings: LinkageSettings,
 ) -> tuple[Clusters, pl.DataFrame]:
-    """Clusters, and the links cut because they were the only bridge between two groups."""
+    """Clusters, and the links cut because the groups they join do not belong together."""
     links = candidates.filter(pl.col("strength").is_not_null())
-    bridges = false_bridges(
-        kind,
-        frame,
-        links.select("l", "r", "strength"),
-        candidates.filter(pl.col("match_weight").is_not_null() | pl.col("strength").is_not_null()),
-        settings,
-    )
+    cut = _incoherent(candidates, settings)
     before = (
         frame.select("source", "record_id")
         .join(previous.members, on=["source", "record_id"], how="left", maintain_order="left")
@@ -129,12 +123,28 @@ def _clusters(
     )
     return cluster(
         frame.height,
-        links.join(bridges, on=["l", "r"], how="anti"),
+        links.join(cut, on=["l", "r"], how="anti"),
         candidates.filter(pl.col("judgement") == "different").select("l", "r"),
         before,
         settings.max_cluster_records,
         identifiers_of(kind, frame),
-    ), bridges
+    ), cut
+
+
+def _incoherent(candidates: pl.DataFrame, settings: LinkageSettings) -> pl.DataFrame:
+    """`l`, `r` of the model's links between groups that do not belong together."""
+    pairs = candidates.filter(pl.col("judgement").is_null() | (pl.col("judgement") != "different"))
+    return incoherent_links(
+        pairs.select(
+            "l",
+            "r",
+            weight=pl.col("match_weight").fill_null(settings.most_pair_weight),
+            is_link=pl.col("strength").is_not_null(),
+            is_firm=pl.col("strength").fill_null(MODEL) > MODEL,
+        ),
+        settings.absent_pair_weight,
+        settings.most_pair_weight,
+    )
 
 
 def resolve(
@@ -168,7 +178,7 @@ def resolve(
     """
     notes: list[str] = []
     candidates = _candidates(scores, keys, decided, settings.threshold)
-    clusters, bridges = _clusters(frame, candidates, previous, kind, settings)
+    clusters, cut = _clusters(frame, candidates, previous, kind, settings)
     of = frame.select("source", "record_id", "unique_id").with_columns(
         cluster=pl.Series(clusters.of, dtype=pl.Int64)
     )
@@ -193,7 +203,7 @@ def resolve(
         kind,
         doubtful=apart.filter(pl.col("judgement").is_null() & pl.col("strength").is_null()),
         refused=apart.join(refused, on=["l", "r"], how="semi"),
-        bridges=apart.join(bridges, on=["l", "r"], how="semi"),
+        cut=apart.join(cut, on=["l", "r"], how="semi"),
         suspects=sized.join(suspects, on="unique_id").select(source_l="source", record_id_l="record_id"),
         answered=_answered(decided, sized),
         members=registered.members,
@@ -214,10 +224,10 @@ def resolve(
             f"{kind}: {count} link{'s' if count != 1 else ''} refused because a decision or identifiers keep "
             "the records apart; queued for review"
         )
-    if bridges.height:
+    if cut.height:
         notes.append(
-            f"{kind}: {bridges.height} link{'s' if bridges.height != 1 else ''} cut because nothing else "
-            "ties the two groups of records together; queued for review"
+            f"{kind}: {cut.height} link{'s' if cut.height != 1 else ''} cut because the other pairs of two "
+            "groups of records speak against it; queued for review"
         )
     return Resolution(
         pairs=pairs.select(list(PAIRS_SCHEMA)).cast(PAIRS_SCHEMA).sort(list(PAIRS_SCHEMA)[:4]),

@@ -23,9 +23,7 @@ CONFLICT_QUESTION = (
 CONTRADICTION_QUESTION = (
     "You said these records are the same, and another judgement keeps them apart: which one holds?"
 )
-BRIDGE_QUESTION = (
-    "Nothing but these two records ties two groups of records together: are they really the same?"
-)
+CUT_QUESTION = "Nothing but these two records ties two groups of records together: are they really the same?"
 SUSPECT_QUESTION = (
     "This record belongs to a suspiciously large cluster that was held back: what really belongs together?"
 )
@@ -73,7 +71,7 @@ def questions(
     kind: EntityKind,
     doubtful: pl.DataFrame,
     refused: pl.DataFrame,
-    bridges: pl.DataFrame,
+    cut: pl.DataFrame,
     suspects: pl.DataFrame,
     answered: pl.DataFrame,
     members: pl.DataFrame,
@@ -91,8 +89,8 @@ def questions(
         `judgement`, `cluster_l`, `cluster_r`.
     refused
         links refused for a judgement or for contradicting identifiers, same columns.
-    bridges
-        links cut as the only bridge between two groups, same columns.
+    cut
+        links cut because the other pairs of the two groups speak against them, same columns.
     suspects
         first record of each cluster held back: `source_l`, `record_id_l`.
     answered
@@ -122,7 +120,7 @@ def questions(
                 .then(pl.lit(CONTRADICTION_QUESTION))
                 .otherwise(pl.lit(CONFLICT_QUESTION))
             ),
-            bridges.with_columns(question=pl.lit(BRIDGE_QUESTION)),
+            cut.with_columns(question=pl.lit(CUT_QUESTION)),
         ]
     )
     unsure = answered.filter(pl.col("judgement") == "unsure")

@@ -31,7 +31,7 @@ NOUNS: dict[EntityKind, tuple[str, str]] = {
 
 
 # Conformed columns of people from which the values come that can be generic.
-_HOLDING = ("email", "email_normalised", "phone", "mobile_phone", "tax_id")
+_HOLDING = ("email", "email_normalised", "phone", "mobile_phone", "tax_id", "tax_id_stated")
 _NAMING = ("given_name", "family_name", "full_name")
 
 

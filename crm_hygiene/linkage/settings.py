@@ -9,6 +9,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any, Literal
 
 import yaml
@@ -64,10 +65,35 @@ class KindRules(BaseModel):
     prior_recall: float = Field(default=0.6, gt=0, le=1)
     assumed_matches: float = Field(default=0.0, ge=0)
     learned_u: float = Field(default=1.0, ge=0, le=1)
+    terms: dict[str, str] = Field(default_factory=dict)
     prior_rules: tuple[tuple[str, ...], ...]
     training: tuple[tuple[str, ...], ...]
     blocking: tuple[tuple[str, ...], ...]
     comparisons: tuple[Comparison, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _terms_spelled_out(cls, given: Any) -> Any:
+        """Replace `$name` in the levels' conditions by the term of that name, in brackets."""
+        terms = given.get("terms") if isinstance(given, dict) else None
+        if not terms:
+            return given
+
+        def spelled(level: Any) -> Any:
+            if not isinstance(level, dict) or not isinstance(level.get("when"), str):
+                return level
+            return {**level, "when": Template(level["when"]).safe_substitute(_in_brackets(terms))}
+
+        def each(comparison: Any) -> Any:
+            if not isinstance(comparison, dict):
+                return comparison
+            return {**comparison, "levels": [spelled(level) for level in comparison.get("levels", ())]}
+
+        return {**given, "comparisons": [each(c) for c in given.get("comparisons", ())]}
+
+
+def _in_brackets(terms: dict[str, str]) -> dict[str, str]:
+    return {name: f"({condition})" for name, condition in terms.items()}
 
 
 @cache
@@ -94,15 +120,14 @@ class LinkageSettings(BaseModel):
 
     threshold: float = Field(gt=0, lt=1)
     review_low: float = Field(gt=0, lt=1)
+    absent_pair_weight: float = Field(ge=0)
+    most_pair_weight: float = Field(gt=0)
     max_cluster_records: int = Field(ge=2)
     generic_initials: int = Field(ge=1)
     generic_names: int = Field(ge=1)
     generic_name_records: int = Field(ge=2)
     generic_name_contacts: int = Field(ge=2)
     generic_name_share: float = Field(gt=0, le=1)
-    bridge_records: int = Field(ge=2)
-    bridge_density: float = Field(ge=0, le=1)
-    bridge_chance: float = Field(ge=0, lt=1)
     pairs_per_record: float = Field(gt=0)
     total_pairs_per_record: float = Field(gt=0)
     least_budget: int = Field(ge=1)

@@ -1,20 +1,21 @@
-"""Training: u by random sampling, m by expectation maximisation, then bounded, ordered and rounded.
+"""Training: patterns of random pairs teach u, of pairs that agree on something m; then bounded and rounded.
 
-Fellegi and Sunter (1969) define m and u; Splink estimates them. Small or one-sided data cannot teach
-them: there the documented defaults of `rules.yaml` hold, level by level. Runs on one thread with a
-fixed seed, so that the same records give the same model.
+What is learned from the patterns is `expectation`'s work. Small or one-sided data cannot teach: there
+the documented defaults of `rules.yaml` hold, level by level. Pairs are drawn with a fixed seed and only
+counted, so that the same records give the same model on any number of threads.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 
-from crm_hygiene.linkage.connection import fetch, load, quiet_splink, single_thread
+from crm_hygiene.linkage.connection import fetch, load
+from crm_hygiene.linkage.expectation import Patterns, learn_matches, learn_non_matches
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.organisation_words import with_word_bits, word_frequencies
 from crm_hygiene.linkage.recipe import (
@@ -22,21 +23,25 @@ from crm_hygiene.linkage.recipe import (
     comparisons_in_use,
     default_numbers,
     frequency_columns,
-    splink_settings,
 )
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 
 LEAST_M, MOST_M = 1e-4, 0.9999
 LEAST_U, MOST_U = 1e-7, 0.9999
-# A non-match share estimated from random pairs includes true pairs; never take away more than this share.
-LEAST_KEPT = 0.02
-
+# One disagreement never weighs more than this many times against a match: any field can be wrong.
+MOST_AGAINST = 64.0
+# Rounds in which m and u are learned from each other.
+TRAINING_ROUNDS = 3
+# Records of one block that a session looks at, and matches beyond which it has no more say.
+BLOCK_RECORDS = 60
+MOST_SESSION_MATCHES = 5000.0
 # Of a level's default m, what is left when matches were seen and none fell into it.
 UNSEEN_SHARE = 0.1
-# Splink samples a training rule's pairs after a probing pass; about this many pairs are enough for it.
-PROBED_PAIRS = 2_000_000
 # With too few records to count anything, the chance of a match is taken as in a base of this many records.
 SMALLEST_BASE = 1000
+
+
+Shares = Mapping[str, Mapping[str, float]]
 
 
 def _round(value: float) -> float:
@@ -99,51 +104,9 @@ def bounded(
             m = max(m, u)
         if index == len(levels) - 1:
             m = min(m, u)
+        m = max(m, u / MOST_AGAINST)
         result[level.name] = (_round(m), _round(u))
     return result
-
-
-def _learned(linker: Any, comparisons: Sequence[Comparison], start: Numbers, defaults: Numbers) -> Numbers:
-    """Trained m and u by level.
-
-    Splink leaves a level at its start where training never saw it among matches. If the comparison's
-    other levels were trained, that level is rare among matches, not as common as its default says.
-    """
-    document = linker.misc.save_model_to_json(None)
-    by_name = {c["output_column_name"]: c["comparison_levels"] for c in document["comparisons"]}
-    numbers: Numbers = {}
-    for comparison in comparisons:
-        if comparison.name not in by_name:
-            # A session that Splink breaks off leaves out the comparisons it had set aside for it.
-            numbers[comparison.name] = dict(start[comparison.name])
-            continue
-        entries = {
-            level.name: (float(entry["m_probability"]), float(entry["u_probability"]))
-            for level, entry in zip(comparison.levels, by_name[comparison.name], strict=True)
-            if not level.is_null
-        }
-        begun, usual = start[comparison.name], defaults[comparison.name]
-        is_trained = any(m != begun[name][0] for name, (m, _) in entries.items())
-        numbers[comparison.name] = {
-            name: (min(m, UNSEEN_SHARE * usual[name][0]) if is_trained and m == begun[name][0] else m, u)
-            for name, (m, u) in entries.items()
-        }
-    return numbers
-
-
-def _without_true_pairs(sampled: Numbers, learned: Numbers, share: float) -> Numbers:
-    """Take the true pairs out of a random sample's level shares: u = (p - share * m) / (1 - share).
-
-    Random pairs hold true pairs in the proportion `share`; on small or much duplicated data they are
-    most of the pairs that agree on a rare value, and would make that agreement look common.
-    """
-    cleaned: Numbers = {}
-    for name, levels in learned.items():
-        cleaned[name] = {}
-        for level, (m, _) in levels.items():
-            p = sampled[name][level][1]
-            cleaned[name][level] = (m, max((p - share * m) / (1 - share), LEAST_KEPT * p))
-    return cleaned
 
 
 def blended(learned: Numbers, defaults: Numbers, share_m: float, share_u: float) -> Numbers:
@@ -168,12 +131,14 @@ def blended(learned: Numbers, defaults: Numbers, share_m: float, share_u: float)
     return result
 
 
-def _pair_count(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> int:
+def _pair_count(con: duckdb.DuckDBPyConnection, columns: Sequence[str], most: int | None = None) -> int:
+    """Pairs that agree on `columns`, with at most `most` records of each block."""
     listed = ", ".join(f'"{c}"' for c in columns)
     filled = " AND ".join(f'"{c}" IS NOT NULL' for c in columns)
+    size = "count(*)" if most is None else f"least(count(*), {most})"
     rows = con.execute(
         f"SELECT coalesce(sum(n * (n - 1) // 2), 0)::BIGINT FROM "
-        f"(SELECT count(*) AS n FROM records WHERE {filled} GROUP BY {listed})"
+        f"(SELECT {size} AS n FROM records WHERE {filled} GROUP BY {listed})"
     ).fetchall()
     return int(rows[0][0])
 
@@ -234,11 +199,8 @@ def train(
     if comparisons and frame.height >= settings.min_training_records:
         load(con, "records", frame)
         prior = _prior(con, kind, frame.height, settings)
-        with single_thread(con, settings), quiet_splink():
-            frequencies = term_frequencies(
-                frame, frequency_columns(comparisons), settings.term_frequency_values
-            )
-            numbers, trained_by = _estimate(con, kind, comparisons, numbers, prior, settings)
+        frequencies = term_frequencies(frame, frequency_columns(comparisons), settings.term_frequency_values)
+        numbers, trained_by = _estimate(con, kind, frame, comparisons, numbers, prior, settings)
         con.execute("DROP TABLE records")
         expected = prior * frame.height * (frame.height - 1) / 2
         share = expected / (expected + rules.assumed_matches) if rules.assumed_matches else 1.0
@@ -259,54 +221,122 @@ def train(
     return FrozenModel.freeze(kind, content, settings.fingerprint(kind), frame.height), notes
 
 
+def _levels_sql(comparison: Comparison) -> str:
+    """SQL for the position of a pair's level among those that carry weight, -1 where missing."""
+    cases, position = [], 0
+    for level in comparison.levels:
+        value = -1 if level.is_null else position
+        position += 0 if level.is_null else 1
+        cases.append(f"ELSE {value}" if level.when == "ELSE" else f"WHEN {level.when} THEN {value}")
+    return f'CASE {" ".join(cases)} END AS "{comparison.name}"'
+
+
+def _patterns(
+    con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], columns: Sequence[str], pairs: str
+) -> Patterns:
+    """Agreement patterns of the pairs (`l`, `r`) that the query `pairs` gives."""
+    conditions = " ".join(level.when for c in comparisons for level in c.levels)
+    needed = [c for c in columns if f"{c}_l" in conditions]
+    sides = ", ".join(f'{side}."{c}" AS "{c}_{side}"' for c in needed for side in "lr")
+    names = ", ".join(f'"{c.name}"' for c in comparisons)
+    counted = fetch(
+        con,
+        f"SELECT {names}, count(*) AS pairs FROM ("
+        f"SELECT {', '.join(_levels_sql(c) for c in comparisons)} FROM ("
+        f"SELECT {sides} FROM ({pairs}) p "
+        "JOIN records l ON l.unique_id = p.l JOIN records r ON r.unique_id = p.r"
+        f")) GROUP BY {names}",
+    )
+    return Patterns.of(counted, comparisons)
+
+
+def _random_pairs(con: duckdb.DuckDBPyConnection, count: int, settings: LinkageSettings) -> str:
+    """Query for random pairs; all pairs where there are not more than asked for."""
+    if count * (count - 1) // 2 <= settings.random_pairs:
+        both = "records l JOIN records r ON l.unique_id < r.unique_id"
+        return f"SELECT l.unique_id AS l, r.unique_id AS r FROM {both}"
+    drawn = np.random.default_rng(settings.seed).integers(0, count, size=(2, settings.random_pairs))
+    frame = pl.DataFrame({"l": drawn.min(axis=0), "r": drawn.max(axis=0)})
+    load(con, "random_pairs", frame.filter(pl.col("l") < pl.col("r")).unique().sort("l", "r"))
+    return "SELECT l, r FROM random_pairs"
+
+
+def _block_pairs(columns: Sequence[str], pairs: int, settings: LinkageSettings) -> str:
+    """Query for pairs that agree on `columns`: of a large block some records, of all pairs a sample."""
+    listed = ", ".join(f'"{c}"' for c in columns)
+    filled = " AND ".join(f'"{c}" IS NOT NULL' for c in columns)
+    same = " AND ".join(f'a."{c}" = b."{c}"' for c in columns)
+    million = 1_000_000
+    share = round(million * min(1.0, settings.training_pairs / pairs))
+    return (
+        f"WITH kept AS (SELECT unique_id, {listed} FROM records WHERE {filled} QUALIFY "
+        f"row_number() OVER (PARTITION BY {listed} ORDER BY hash(unique_id), unique_id) <= {BLOCK_RECORDS}) "
+        f"SELECT a.unique_id AS l, b.unique_id AS r FROM kept a JOIN kept b "
+        f"ON {same} AND a.unique_id < b.unique_id "
+        f"WHERE hash(a.unique_id, b.unique_id) % {million} < {share}"
+    )
+
+
 def _estimate(
     con: duckdb.DuckDBPyConnection,
     kind: EntityKind,
+    frame: pl.DataFrame,
     comparisons: Sequence[Comparison],
     defaults: Numbers,
     prior: float,
     settings: LinkageSettings,
 ) -> tuple[Numbers, list[str]]:
-    from splink import DuckDBAPI, Linker, block_on
-    from splink.internals.exceptions import SplinkException
-
-    counts = {columns: _pair_count(con, columns) for columns in settings.rules_of(kind).training}
-    usable = {columns: pairs for columns, pairs in counts.items() if pairs >= settings.min_training_pairs}
-
-    def fit(start: Numbers, sample: bool) -> tuple[Numbers, Numbers, list[str]]:
-        linker = Linker(
-            DuckDBAPI(con).register("records"), splink_settings(comparisons, start, prior, []), log_level=None
-        )
-        if sample:
-            linker.training.estimate_u_using_random_sampling(
-                max_pairs=settings.random_pairs, seed=settings.seed, min_count_per_level=None, num_chunks=1
-            )
-        sampled = _learned(linker, comparisons, start, defaults)
-        done = []
-        for columns, pairs in usable.items():
-            # Splink sets comparisons aside for a session and, where it breaks off, does not put them back.
-            core: Any = linker._settings_obj.core_model_settings
-            before = core.copy()
-            try:
-                linker.training.estimate_parameters_using_expectation_maximisation(
-                    block_on(*columns),
-                    max_pairs=settings.training_pairs,
-                    record_sample_proportion=min(1.0, math.sqrt(PROBED_PAIRS / pairs)),
-                    # Rounds then count agreement patterns, a few hundred, and not every pair anew.
-                    estimate_without_term_frequencies=True,
-                )
-            except (SplinkException, ValueError, ZeroDivisionError, duckdb.Error):
-                linker._settings_obj.core_model_settings = before
+    """m and u by comparison and level, and the training rules that taught something."""
+    random = _patterns(con, comparisons, frame.columns, _random_pairs(con, frame.height, settings))
+    sessions: dict[tuple[str, ...], Patterns] = {}
+    for columns in settings.rules_of(kind).training:
+        pairs = _pair_count(con, columns, BLOCK_RECORDS)
+        if pairs >= settings.min_training_pairs:
+            query = _block_pairs(columns, pairs, settings)
+            sessions[columns] = _patterns(con, comparisons, frame.columns, query)
+    numbers = _joined(defaults, {}, learn_non_matches(random, comparisons, defaults, None))
+    taught: set[str] = set()
+    for _ in range(TRAINING_ROUNDS):
+        sums: dict[str, dict[str, float]] = {}
+        weights: dict[str, float] = {}
+        for columns, patterns in sessions.items():
+            aside = [c.name for c in comparisons if set(c.columns) & set(columns)]
+            found, seen, matches = learn_matches(patterns, comparisons, numbers, defaults, aside)
+            if matches < settings.min_training_pairs / 2:
                 continue
-            done.append(" and ".join(columns))
-        return sampled, _learned(linker, comparisons, start, defaults), done
+            taught.add(" and ".join(columns))
+            for name, levels in found.items():
+                weight = min(seen[name], MOST_SESSION_MATCHES)
+                weights[name] = weights.get(name, 0.0) + weight
+                total = sums.setdefault(name, dict.fromkeys(levels, 0.0))
+                for level, m in levels.items():
+                    total[level] += weight * m
+        learned = {
+            name: {level: value / weights[name] for level, value in levels.items()}
+            for name, levels in sums.items()
+            if weights[name] > 0
+        }
+        numbers = _bounded_all(comparisons, _joined(numbers, learned, {}))
+        without = learn_non_matches(random, comparisons, numbers, prior)
+        numbers = _bounded_all(comparisons, _joined(numbers, {}, without))
+    return numbers, sorted(taught)
 
-    sampled, learned, done = fit(defaults, sample=True)
-    cleaned = _without_true_pairs(sampled, learned, prior)
-    cleaned = {c.name: bounded(c, cleaned[c.name]) for c in comparisons}
-    _, learned, done = fit(cleaned, sample=False)
-    cleaned = _without_true_pairs(sampled, learned, prior)
-    return cleaned, done
+
+def _joined(
+    numbers: Numbers, m: Mapping[str, Mapping[str, float]], u: Mapping[str, Mapping[str, float]]
+) -> Numbers:
+    """`numbers` with the m and u that were learned."""
+    return {
+        name: {
+            level: (m.get(name, {}).get(level, old[0]), u.get(name, {}).get(level, old[1]))
+            for level, old in levels.items()
+        }
+        for name, levels in numbers.items()
+    }
+
+
+def _bounded_all(comparisons: Sequence[Comparison], numbers: Numbers) -> Numbers:
+    return {c.name: bounded(c, numbers[c.name]) for c in comparisons}
 
 
 def tf_lookup(con: duckdb.DuckDBPyConnection, column: str, frequencies: dict[str, Any]) -> pl.DataFrame:

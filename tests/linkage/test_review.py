@@ -44,7 +44,7 @@ def members(count: int = 6) -> pl.DataFrame:
 
 def ask(**given: Any) -> pl.DataFrame:
     nobody = pl.DataFrame(schema={"source_l": pl.String(), "record_id_l": pl.String()})
-    defaults = {"doubtful": pairs(), "refused": pairs(), "bridges": pairs(), "suspects": nobody}
+    defaults = {"doubtful": pairs(), "refused": pairs(), "cut": pairs(), "suspects": nobody}
     return questions("person", **{**defaults, "answered": answered(), "members": members(), **given})
 
 
@@ -71,7 +71,7 @@ def test_a_refused_same_is_asked_about_until_it_is_revoked() -> None:
 
 def test_bridges_and_suspects_have_their_own_words() -> None:
     suspects = pl.DataFrame({"source_l": ["s"], "record_id_l": ["r5"]})
-    asked = ask(bridges=pairs((0, 1, 0.99, None)), suspects=suspects)
+    asked = ask(cut=pairs((0, 1, 0.99, None)), suspects=suspects)
     assert sorted(asked["question_kind"]) == ["conflict", "suspect"]
     assert asked["uncertainty"].to_list() == [1.0, 1.0]
 

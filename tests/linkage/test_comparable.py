@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import polars as pl
+import pytest
+
+from crm_hygiene.linkage.comparable import comparable, sound_key, with_block_columns
+
+Rows = Callable[..., pl.DataFrame]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("gray", "gyar"),
+        ("henderson", "hendreson"),
+        ("phillips", "fillips"),
+        ("schmidt", "schmitt"),
+        ("jon", "john"),
+    ],
+)
+def test_spellings_of_one_name_share_a_sound_key(one: str, other: str) -> None:
+    keys = pl.DataFrame({"name": [one, other]}).select(sound_key(pl.col("name")))["name"].to_list()
+    assert keys[0][1:] == keys[1][1:]
+
+
+def test_names_of_different_sound_do_not() -> None:
+    names = pl.DataFrame({"name": ["miller", "walker", "smith", None]})
+    keys = names.select(sound_key(pl.col("name")))["name"].to_list()
+    assert len(set(keys)) == 4
+    assert keys[3] is None
+
+
+def test_titles_and_ordinals_are_no_names(people: Rows) -> None:
+    frame = comparable(
+        "person", people({"given_name": "Sir", "family_name": "Walker"}, {"given_name": "1st"})
+    )
+    assert frame["given"].to_list() == [None, None]
+    assert frame["family"].to_list() == ["walker", None]
+
+
+def test_each_of_several_given_names_counts(people: Rows) -> None:
+    rows = people(
+        {"given_name": "Hans Peter"}, {"given_name": "Peter"}, {"given_name": "Bob", "middle_name": "Lee"}
+    )
+    roots = with_block_columns("person", comparable("person", rows))["given_roots"].to_list()
+    assert set(roots[0]) & set(roots[1])
+    assert {"robert", "lee"} <= set(roots[2])
+
+
+def test_days_between_birth_dates_are_known(people: Rows) -> None:
+    frame = comparable("person", people({"birth_date": date(1970, 1, 2)}, {}))
+    assert frame["birth_day"].to_list() == [1, None]
