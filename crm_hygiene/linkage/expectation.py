@@ -26,8 +26,8 @@ ROUNDS = 60
 CONVERGED = 1e-5
 # Pseudo-matches that the documented m is worth, and their least share of the matches seen.
 PSEUDO_MATCHES, PSEUDO_SHARE = 10.0, 0.01
-# Pseudo-pairs in a level that random pairs never reached.
-PSEUDO_PAIRS = 0.5
+# Pseudo-pairs that the documented u is worth: some thousand random pairs never reach a rare level.
+PSEUDO_PAIRS = 1000.0
 FIRST_SHARE, LEAST_SHARE, MOST_SHARE = 0.5, 1e-6, 1 - 1e-6
 
 
@@ -139,7 +139,11 @@ def learn_matches(
 
 
 def learn_non_matches(
-    patterns: Patterns, comparisons: Sequence[Comparison], numbers: Numbers, prior: float | None
+    patterns: Patterns,
+    comparisons: Sequence[Comparison],
+    numbers: Numbers,
+    defaults: Numbers,
+    prior: float | None,
 ) -> dict[str, dict[str, float]]:
     """Learn u from random pairs, without the true pairs among them.
 
@@ -147,12 +151,18 @@ def learn_non_matches(
     agree on a rare value, and would make that agreement look common. Each pattern counts with its
     probability of being no match under `numbers`; with `prior` None every pair counts in full.
 
+    Parameters
+    ----------
+    defaults
+        documented u, worth some pseudo-pairs.
+
     Returns
     -------
     dict
         u by comparison and level; a comparison without a pair keeps its u of `numbers`.
     """
     m, u = _tables(comparisons, numbers)
+    _, usual = _tables(comparisons, defaults)
     weights = np.ones(len(patterns.counts))
     if prior is not None:
         weights -= _match_shares(patterns, m, u, range(len(comparisons)), prior)
@@ -162,9 +172,8 @@ def learn_non_matches(
         if counts.sum() < 1:
             learned = u[index]
         else:
-            # A level that was never reached is rarer than one pair among those looked at.
-            rare = np.minimum(u[index] * counts.sum(), PSEUDO_PAIRS)
-            learned = (counts + rare) / (counts + rare).sum()
+            pseudo = PSEUDO_PAIRS * usual[index] / usual[index].sum()
+            learned = (counts + pseudo) / (counts + pseudo).sum()
         names = [level.name for level in comparison.scored]
         result[comparison.name] = dict(zip(names, map(float, learned), strict=True))
     return result

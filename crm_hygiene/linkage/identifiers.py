@@ -33,7 +33,8 @@ def identifiers_of(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     frame
-        comparable columns: `unique_id`, `tax_id`, `tax_is_verified`, `country` and, for people, `birth_date` (YYYYMMDD).
+        comparable columns: `unique_id`, `tax_id`, `tax_is_verified`, `country`; of people `birth_date`
+        (YYYYMMDD).
 
     Returns
     -------

@@ -46,7 +46,15 @@ SHARED: dict[EntityKind, dict[str, tuple[str, bool]]] = {
 }
 
 # Columns besides those that the conditions above read.
-COMPARED = ("name_sort", "given", "family", "given_roots", "email_kind", "name")
+COMPARED = (
+    "tax_is_verified",
+    "name_sort",
+    "given",
+    "family",
+    "given_roots",
+    "email_kind",
+    "name",
+)
 
 
 def _shared_value(con: duckdb.DuckDBPyConnection, kind: EntityKind, column: str) -> pl.DataFrame:

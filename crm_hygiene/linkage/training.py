@@ -294,7 +294,7 @@ def _estimate(
         if pairs >= settings.min_training_pairs:
             query = _block_pairs(columns, pairs, settings)
             sessions[columns] = _patterns(con, comparisons, frame.columns, query)
-    numbers = _joined(defaults, {}, learn_non_matches(random, comparisons, defaults, None))
+    numbers = _joined(defaults, {}, learn_non_matches(random, comparisons, defaults, defaults, None))
     taught: set[str] = set()
     for _ in range(TRAINING_ROUNDS):
         sums: dict[str, dict[str, float]] = {}
@@ -317,7 +317,7 @@ def _estimate(
             if weights[name] > 0
         }
         numbers = _bounded_all(comparisons, _joined(numbers, learned, {}))
-        without = learn_non_matches(random, comparisons, numbers, prior)
+        without = learn_non_matches(random, comparisons, numbers, defaults, prior)
         numbers = _bounded_all(comparisons, _joined(numbers, {}, without))
     return numbers, sorted(taught)
 

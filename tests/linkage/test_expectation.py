@@ -52,8 +52,8 @@ def test_what_the_pairs_were_chosen_by_is_not_learned() -> None:
 
 def test_true_pairs_among_random_pairs_do_not_make_agreement_look_common() -> None:
     drawn = mixture(0.2, 1e6)
-    raw = learn_non_matches(drawn, COMPARISONS, TRUE, None)
-    cleaned = learn_non_matches(drawn, COMPARISONS, TRUE, 0.2)
+    raw = learn_non_matches(drawn, COMPARISONS, TRUE, TRUE, None)
+    cleaned = learn_non_matches(drawn, COMPARISONS, TRUE, TRUE, 0.2)
     assert raw["b"]["exact"] > 0.15
     assert cleaned["b"]["exact"] == pytest.approx(0.02, rel=0.02)
 
@@ -65,4 +65,4 @@ def test_a_level_nobody_reached_keeps_a_share_of_its_default() -> None:
     assert 0 < found["a"]["other"] < 0.02
     assert seen["c"] == 0
     assert found["c"]["exact"] == pytest.approx(0.7)
-    assert learn_non_matches(only, COMPARISONS, defaults, None)["c"]["exact"] == pytest.approx(0.1)
+    assert learn_non_matches(only, COMPARISONS, defaults, defaults, None)["c"]["exact"] == pytest.approx(0.1)
