@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import dagster as dg
 import polars as pl
 
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
-from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
+from crm_hygiene.linkage import EntityKind, FrozenModel, link
 from crm_hygiene.linkage.comparable import read_columns
+from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.store import (
+    generic_rows,
     load_model,
     load_night_before,
     load_register,
@@ -29,23 +33,19 @@ KINDS: tuple[tuple[EntityKind, str], ...] = (
 _PER_KIND = ("pairs", "fingerprints", "history", "entities", "members")
 
 
-def _settings(night: Night) -> LinkageSettings:
-    own = night.config.rules.linkage
-    base = LinkageSettings.read(night.config.resolve(own)) if own else LinkageSettings()
-    return base.model_copy(
-        update={
-            "threads": night.config.limits.threads,
-            "memory_limit": night.config.limits.memory,
-            "systems": night.systems,
-        }
-    )
+def _time_of(records: pl.DataFrame, decisions: pl.DataFrame) -> datetime:
+    """When what the night knows was last added to: a landing or a judgement, never the clock."""
+    landed = latest_landing(records)
+    decided = decisions["decided_at"].max()
+    return max(landed, decided) if isinstance(decided, datetime) else landed
 
 
 def _compute(night: Night) -> Tables:
     decisions = night.lake.read(contract_of("stewardship.decisions"))
-    settings = _settings(night)
+    settings = settings_of(night)
     tables: Tables = {}
     asked = []
+    generic = []
     models = [night.lake.read(contract_of("linked.models"))]
     promotions = [night.lake.read(contract_of("stewardship.promotions"))]
     for kind, table in KINDS:
@@ -58,13 +58,14 @@ def _compute(night: Night) -> Tables:
         )
         model: FrozenModel | None = load_model(night.lake, kind)
         register, history = load_register(night.lake, kind)
+        judged = decisions.filter(pl.col("entity_kind") == kind)
         linked = link(
             kind,
             records,
             register,
-            decisions.filter(pl.col("entity_kind") == kind),
+            judged,
             model,
-            latest_landing(records),
+            _time_of(records, judged),
             settings,
             load_night_before(night.lake, kind),
         )
@@ -74,6 +75,7 @@ def _compute(night: Night) -> Tables:
         tables[f"linked.{kind}_entities"] = linked.entities
         tables[f"linked.{kind}_members"] = linked.members
         asked.append(linked.questions)
+        generic.append(generic_rows(kind, linked.generic))
         if model is None:
             models.append(model_row(linked.model, night.started_at, "the first night"))
             promotions.append(
@@ -83,6 +85,7 @@ def _compute(night: Night) -> Tables:
     tables["linked.models"] = pl.concat(models).unique(["entity_kind", "model_version"], keep="first")
     tables["stewardship.promotions"] = pl.concat(promotions)
     tables["linked.questions"] = pl.concat(asked)
+    tables["linked.generic_values"] = pl.concat(generic)
     return tables
 
 
@@ -95,7 +98,7 @@ def _promoted(night: Night, computed: Tables | None) -> str:
 
 def linked_assets() -> list[dg.AssetsDefinition]:
     """Pairs, members, register and history of people and organisations; models; open questions."""
-    tables = ["linked.models", "stewardship.promotions", "linked.questions"]
+    tables = ["linked.models", "stewardship.promotions", "linked.questions", "linked.generic_values"]
     tables += [f"linked.{kind}_{name}" for kind, _ in KINDS for name in _PER_KIND]
     return [
         step_asset(

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         command.add_argument("--work", type=Path, default=HERE / "work", help="folder for exports and lakes")
         module.add_arguments(command)
     given = parser.parse_args(words)
-    COMMANDS[given.command].command(given, Console())
+    COMMANDS[given.command].command(given, Console(width=None if sys.stdout.isatty() else 160))
 
 
 if __name__ == "__main__":

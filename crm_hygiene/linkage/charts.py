@@ -23,9 +23,9 @@ from crm_hygiene.linkage.connection import connection, load, quiet_splink, singl
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.organisation_words import with_model_words
-from crm_hygiene.linkage.pair_weights import comparisons_of, numbers_of, weigh
+from crm_hygiene.linkage.pair_weights import comparisons_of, weigh
 from crm_hygiene.linkage.recipe import splink_settings
-from crm_hygiene.linkage.scoring import match_weight_of
+from crm_hygiene.linkage.scoring import match_weight_of, numbers_of
 from crm_hygiene.linkage.selection import NOUNS, TABLES, UnknownRecord, select_records
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.store import load_model

@@ -33,6 +33,8 @@ class Linkage(Resolution):
     ----------
     model
         the model given, or the one trained because none was.
+    generic
+        `family`, `value`, `record_count` of values that were used for no link.
     fingerprints
         rows of linked.{kind}_fingerprints; with `pairs` they are the next night's `before`.
     changed_records
@@ -42,6 +44,7 @@ class Linkage(Resolution):
     """
 
     model: FrozenModel
+    generic: pl.DataFrame
     fingerprints: pl.DataFrame
     changed_records: int
     scored_pairs: int
@@ -111,6 +114,7 @@ def link(
     return Linkage(
         **{**vars(resolved), "notes": notes + resolved.notes},
         model=model,
+        generic=prepared.generic,
         fingerprints=now,
         changed_records=left.changed_records,
         scored_pairs=count,

@@ -17,10 +17,8 @@ import polars as pl
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.organisation_words import with_model_words
-from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
-from crm_hygiene.linkage.scoring import compared_columns
+from crm_hygiene.linkage.scoring import compared_columns, frozen_linker
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
-from crm_hygiene.linkage.training import tf_lookup
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,6 @@ def comparisons_of(model: FrozenModel, settings: LinkageSettings) -> list[Compar
     ]
 
 
-def numbers_of(model: FrozenModel, comparisons: Sequence[Comparison]) -> Numbers:
-    """The model's m and u of the comparisons' levels."""
-    learned = model.content["comparisons"]
-    return {
-        c.name: {
-            level.name: (learned[c.name][level.name][0], learned[c.name][level.name][1]) for level in c.scored
-        }
-        for c in comparisons
-    }
-
-
 def weigh(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
@@ -75,8 +62,6 @@ def weigh(
     frame
         comparable columns with block columns, generic values removed.
     """
-    from splink import DuckDBAPI, Linker
-
     comparisons = comparisons_of(model, settings)
     prior = float(model.content["prior"])
     prior_weight = math.log2(prior / (1 - prior))
@@ -99,17 +84,21 @@ def weigh(
         *needed,
         unique_id=pl.concat_str("row", "source", pl.lit(":"), "record_id"),
     )
-    load(con, "records", rows)
+    load(con, "records", rows.drop("pair"))
+    names = rows.select("pair", "unique_id")
+    load(
+        con,
+        "chosen",
+        pl.DataFrame(
+            {
+                "match_key": ["0"] * len(pairs),
+                "join_key_l": names["unique_id"].gather_every(2),
+                "join_key_r": names["unique_id"].gather_every(2, 1),
+            }
+        ),
+    )
     with quiet_splink():
-        api = DuckDBAPI(con)
-        linker = Linker(
-            api.register("records"),
-            splink_settings(comparisons, numbers_of(model, comparisons), prior, ["pair"]),
-            log_level=None,
-        )
-        for column in frequency_columns(comparisons):
-            load(con, f"tf_{column}", tf_lookup(con, column, model.content["frequencies"][column]))
-            linker.table_management.register_term_frequency_lookup(api.register(f"tf_{column}"), column)
+        linker = frozen_linker(con, comparisons, model, "chosen", with_parts=True)
         predicted = linker.inference.predict()
         table = fetch(con, f"SELECT * FROM {predicted.physical_name} ORDER BY unique_id_l")
     return PairWeights(comparisons, table, linker, predicted, prior_weight)

@@ -6,6 +6,7 @@ Weights and probabilities are rounded to 6 places before anything is compared wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -89,6 +90,17 @@ def _levels_json(comparisons: list[Comparison]) -> pl.Expr:
     return pl.concat_str([pl.lit("{"), pl.concat_str(parts, separator=",", ignore_nulls=True), pl.lit("}")])
 
 
+def numbers_of(model: FrozenModel, comparisons: Sequence[Comparison]) -> Numbers:
+    """The model's m and u of the comparisons' levels."""
+    learned = model.content["comparisons"]
+    return {
+        c.name: {
+            level.name: (learned[c.name][level.name][0], learned[c.name][level.name][1]) for level in c.scored
+        }
+        for c in comparisons
+    }
+
+
 def frozen_linker(
     con: duckdb.DuckDBPyConnection,
     comparisons: list[Comparison],
@@ -108,11 +120,7 @@ def frozen_linker(
     from splink import DuckDBAPI, Linker
 
     content = model.content
-    numbers: Numbers = {
-        c.name: {level.name: tuple(content["comparisons"][c.name][level.name]) for level in c.scored}
-        for c in comparisons
-    }
-    creator = splink_settings(comparisons, numbers, content["prior"], [])
+    creator = splink_settings(comparisons, numbers_of(model, comparisons), content["prior"], [])
     creator.retain_intermediate_calculation_columns = with_parts
     api = DuckDBAPI(con)
     # The recipe's columns are there by construction; Splink's own check of them takes a fifth of the setup.

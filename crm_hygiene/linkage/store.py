@@ -119,3 +119,16 @@ def promotion_row(
 def promoted_versions(promotions: pl.DataFrame) -> str:
     """The versions in use as one text, part of the fingerprint of what linking reads."""
     return json.dumps({kind: promoted_version(promotions, kind) for kind in ("organisation", "person")})
+
+
+def generic_rows(kind: EntityKind, generic: pl.DataFrame) -> pl.DataFrame:
+    """Generic values (`family`, `value`, `record_count`) as rows of linked.generic_values."""
+    return generic.select(
+        entity_kind=pl.lit(kind), value_family="family", generic_value="value", record_count="record_count"
+    )
+
+
+def load_generic(lake: Lake, kind: EntityKind) -> pl.DataFrame:
+    """The generic values that the last night found, as `generic_rows` was given them."""
+    rows = lake.scan(contract_of("linked.generic_values")).filter(pl.col("entity_kind") == kind)
+    return rows.select(family="value_family", value="generic_value", record_count="record_count").collect()

@@ -8,17 +8,14 @@ effective sample size (Kish, 1965) with each entity or act as one observation, w
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import polars as pl
 
 from crm_hygiene.linkage.evaluate import pairwise
+from crm_hygiene.linkage.intervals import wilson
 
 LABELS = {"truth": "the truth file", "judgements": "the stewards' judgements"}
-
-# Two-sided 95 %.
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -53,18 +50,6 @@ class LabelAccuracy:
     precision: Share
     recall: Share
     f1: float
-
-
-def wilson(value: float, n: float, z: float = Z) -> tuple[float, float]:
-    """Wilson's score interval for a share seen in `n` observations, within 0 and 1.
-
-    Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
-    """
-    if n <= 0:
-        return 0.0, 1.0
-    centre = (value + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6)
 
 
 def share(correct: int, weights: pl.Series) -> Share:

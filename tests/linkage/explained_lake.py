@@ -20,7 +20,7 @@ from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage import EntityKind, LinkageSettings, Register, link
-from crm_hygiene.linkage.store import model_row, promotion_row
+from crm_hygiene.linkage.store import generic_rows, model_row, promotion_row
 from crm_hygiene.night import Night
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -202,6 +202,9 @@ def build(folder: Path, crowd: pl.DataFrame) -> ExplainedLake:
         promotion_row(x.model, FIRST, "test", "the first") for x in (second, organisations)
     )
     kinds: tuple[EntityKind, EntityKind] = ("person", "organisation")
+    tables["linked.generic_values"] = pl.concat(
+        generic_rows(kind, x.generic) for kind, x in zip(kinds, (second, organisations), strict=True)
+    )
     for kind, found in zip(kinds, (second, organisations), strict=True):
         for name in ("pairs", "entities", "members"):
             tables[f"linked.{kind}_{name}"] = getattr(found, name)
