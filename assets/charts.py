@@ -8,7 +8,7 @@ import duckdb
 from assets.publication import asset_key
 from assets.resources import NightResource
 from crm_hygiene.errors import HygieneError
-from crm_hygiene.linkage.charts import MEANING, ChartSet, charts_folder, draw_charts
+from crm_hygiene.explanation.charts import MEANING, ChartSet, charts_folder, draw_charts
 from crm_hygiene.linkage.settings import EntityKind
 
 KINDS: tuple[EntityKind, ...] = ("person", "organisation")

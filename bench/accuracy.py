@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.contract import contract_of
+from crm_hygiene.evaluation.accuracy import pairwise
 from crm_hygiene.lake import Lake
-from crm_hygiene.linkage.evaluate import pairwise
 
 _POSTING = ["payment_source", "payment_record_id", "invoice_source", "invoice_record_id"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.contract import contract_of, load_contracts
+from crm_hygiene.explanation.charts import charts_folder
 from crm_hygiene.landing import Discovery, content_hash, discover
-from crm_hygiene.linkage.charts import charts_folder
 from crm_hygiene.night import Night
 from crm_hygiene.runs import published_by
 

@@ -14,8 +14,8 @@ from bench.linkage.datasets import SOURCES, DataSet
 from bench.linkage.plain_splink import PlainResult, opponent
 from bench.one_night import PROJECT, run_night_of
 from crm_hygiene.contract import contract_of
+from crm_hygiene.evaluation.accuracy import Accuracy, pairwise
 from crm_hygiene.lake import Lake
-from crm_hygiene.linkage.evaluate import Accuracy, pairwise
 
 _SCORED = re.compile(r"([\d,]+) candidate pairs")
 

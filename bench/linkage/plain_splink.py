@@ -13,8 +13,8 @@ from splink import DuckDBAPI, Linker, SettingsCreator
 from bench.linkage.best_threshold import AtThreshold, best, sweep
 from bench.linkage.datasets import DataSet, text_rows
 from bench.linkage.plain_models import PLAIN_MODELS, PlainModel
+from crm_hygiene.evaluation.accuracy import Accuracy, pairwise
 from crm_hygiene.linkage.connection import quiet_splink
-from crm_hygiene.linkage.evaluate import Accuracy, pairwise
 
 THRESHOLD = 0.95
 _SEED = 1

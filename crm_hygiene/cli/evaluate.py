@@ -14,11 +14,11 @@ from crm_hygiene.cli.json_output import print_json
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
+from crm_hygiene.evaluation.accuracy import Evaluation, evaluate
+from crm_hygiene.evaluation.mistakes import Mistake, costliest_mistakes
+from crm_hygiene.evaluation.truth import of_one_kind, read_truth
+from crm_hygiene.explanation.selection import NOUNS, written
 from crm_hygiene.linkage import EntityKind
-from crm_hygiene.linkage.evaluate import Evaluation, evaluate
-from crm_hygiene.linkage.mistakes import Mistake, costliest_mistakes
-from crm_hygiene.linkage.selection import NOUNS, written
-from crm_hygiene.linkage.truth import of_one_kind, read_truth
 from crm_hygiene.night import Night
 
 _KINDS: tuple[EntityKind, ...] = ("person", "organisation")

@@ -16,15 +16,15 @@ from crm_hygiene.cli.json_output import print_json
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage.entity_explanation import EntityExplanation, explain_entity
-from crm_hygiene.linkage.explanation import PairExplanation, explain_pairs
-from crm_hygiene.linkage.link_tree import Link
-from crm_hygiene.linkage.nearest_pair import nearest_pair
-from crm_hygiene.linkage.record_explanation import RecordExplanation, explain_record
-from crm_hygiene.linkage.selection import Record, written
+from crm_hygiene.explanation.entity_explanation import EntityExplanation, explain_entity
+from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
+from crm_hygiene.explanation.link_tree import Link
+from crm_hygiene.explanation.nearest_pair import nearest_pair
+from crm_hygiene.explanation.record_explanation import RecordExplanation, explain_record
+from crm_hygiene.explanation.selection import Record, written
+from crm_hygiene.explanation.targets import Target, common_kind, find_target
+from crm_hygiene.explanation.waterfall import check_chart_file, draw_waterfall
 from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.linkage.targets import Target, common_kind, find_target
-from crm_hygiene.linkage.waterfall import check_chart_file, draw_waterfall
 from crm_hygiene.night import Night
 
 

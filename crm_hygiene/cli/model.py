@@ -16,10 +16,10 @@ from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.evaluation.truth import Truth, read_truth
 from crm_hygiene.linkage import EntityKind, FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.store import promoted_version
-from crm_hygiene.linkage.truth import Truth, read_truth
 from crm_hygiene.models.canary import Canary, compare
 from crm_hygiene.models.limits import broken_limits
 from crm_hygiene.models.promotion import (

@@ -23,7 +23,7 @@ from crm_hygiene.cli.review_text import (
 )
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage.explanation import PairExplanation, explain_pairs
+from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.models.promotion import acting_person

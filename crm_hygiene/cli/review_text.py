@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from crm_hygiene.cli.tables import table
-from crm_hygiene.linkage.explanation import PairExplanation
+from crm_hygiene.explanation.explain import PairExplanation
 from crm_hygiene.stewardship.act import Act
 from crm_hygiene.stewardship.bulk import Import
 from crm_hygiene.stewardship.questions import Question, Queue

@@ -17,6 +17,7 @@ import polars as pl
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, LakeError
+from crm_hygiene.evaluation.truth import Truth
 from crm_hygiene.fingerprint import content_of
 from crm_hygiene.golden import build_golden
 from crm_hygiene.golden.difference import TableDifference, table_difference
@@ -26,7 +27,6 @@ from crm_hygiene.linkage.comparable import read_columns
 from crm_hygiene.linkage.decisions import PAIR, standing
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.store import load_register, promoted_version
-from crm_hygiene.linkage.truth import Truth
 from crm_hygiene.models.live_labels import Accuracies, accuracies, caveats, judged_pairs
 from crm_hygiene.models.regrouping import Regrouping, regrouping
 from crm_hygiene.night import Night

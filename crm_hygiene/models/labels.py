@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crm_hygiene.linkage.evaluate import pairwise
-from crm_hygiene.linkage.intervals import wilson
+from crm_hygiene.evaluation.accuracy import pairwise
+from crm_hygiene.evaluation.intervals import wilson
 
 LABELS = {"truth": "the truth file", "judgements": "the stewards' judgements"}
 

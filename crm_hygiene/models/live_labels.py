@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from crm_hygiene.evaluation.truth import Truth
 from crm_hygiene.linkage import EntityKind, LinkageSettings
 from crm_hygiene.linkage.decisions import PAIR
-from crm_hygiene.linkage.truth import Truth
 from crm_hygiene.models.labels import LabelAccuracy, on_judgements, on_truth
 
 Accuracies = dict[str, dict[str, LabelAccuracy | None]]

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.linkage import FrozenModel, Linkage, Register, pairwise
+from crm_hygiene.evaluation.accuracy import pairwise
+from crm_hygiene.linkage import FrozenModel, Linkage, Register
 
 NIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from crm_hygiene.linkage import Linkage, pairwise
+from crm_hygiene.evaluation.accuracy import pairwise
+from crm_hygiene.linkage import Linkage
 from crm_hygiene.linkage.recipe import Numbers
 from crm_hygiene.linkage.training import blended
 from tests.linkage.conftest import word

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_hygiene.linkage.intervals import wilson
+from crm_hygiene.evaluation.intervals import wilson
 from crm_hygiene.models.labels import on_judgements, on_truth, share
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.contract import contract_of
+from crm_hygiene.evaluation.truth import Truth
 from crm_hygiene.linkage import LinkageSettings
 from crm_hygiene.linkage.decisions import standing
-from crm_hygiene.linkage.truth import Truth
 from crm_hygiene.models.live_labels import accuracies, caveats, judged_pairs
 
 SETTINGS = LinkageSettings()

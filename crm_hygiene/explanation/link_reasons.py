@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crm_hygiene.linkage.explanation import PairExplanation, UnknownRecord, explain_pairs
-from crm_hygiene.linkage.link_tree import Link
-from crm_hygiene.linkage.selection import NOUNS, Record
+from crm_hygiene.explanation.explain import PairExplanation, UnknownRecord, explain_pairs
+from crm_hygiene.explanation.link_tree import Link
+from crm_hygiene.explanation.selection import NOUNS, Record
+from crm_hygiene.explanation.wording import SILENT, bits, key_in_words, plain, probability
 from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.linkage.wording import SILENT, bits, key_in_words, plain, probability
 from crm_hygiene.night import Night
 
 # More pairs than this are not weighed comparison by comparison for one answer.

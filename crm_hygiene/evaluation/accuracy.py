@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage.intervals import Interval, ratio_interval
-from crm_hygiene.linkage.truth import TRUTH_COLUMNS
+from crm_hygiene.evaluation.intervals import Interval, ratio_interval
+from crm_hygiene.evaluation.truth import TRUTH_COLUMNS
 
 __all__ = ["TRUTH_COLUMNS", "Accuracy", "Evaluation", "contingency", "evaluate", "labelled", "pairwise"]
 

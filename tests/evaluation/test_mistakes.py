@@ -8,12 +8,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from linkage.explained_lake import ExplainedLake
 
 from crm_hygiene.cli.main import main
-from crm_hygiene.linkage.evaluate import pairwise
-from crm_hygiene.linkage.mistakes import Mistake, costliest_mistakes
-
-from .explained_lake import ExplainedLake
+from crm_hygiene.evaluation.accuracy import pairwise
+from crm_hygiene.evaluation.mistakes import Mistake, costliest_mistakes
 
 
 def crowd_truth(members: pl.DataFrame) -> pl.DataFrame:

@@ -8,8 +8,8 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.explanation.selection import NOUNS, TABLES, Record, written
 from crm_hygiene.linkage.entity_ids import PREFIX
-from crm_hygiene.linkage.selection import NOUNS, TABLES, Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

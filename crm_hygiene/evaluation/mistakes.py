@@ -15,11 +15,11 @@ from typing import Any, Literal
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.linkage.evaluate import contingency, labelled
-from crm_hygiene.linkage.explanation import explain_pairs
-from crm_hygiene.linkage.mistake_reasons import FoundMistake, why_merged, why_torn
-from crm_hygiene.linkage.pair_explanation import PairExplanation
-from crm_hygiene.linkage.selection import NOUNS, Record
+from crm_hygiene.evaluation.accuracy import contingency, labelled
+from crm_hygiene.evaluation.mistake_reasons import FoundMistake, why_merged, why_torn
+from crm_hygiene.explanation.explain import explain_pairs
+from crm_hygiene.explanation.pair_explanation import PairExplanation
+from crm_hygiene.explanation.selection import NOUNS, Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crm_hygiene.linkage.scoring import match_weight_of
-from crm_hygiene.linkage.selection import NOUNS, Record, written
-from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.linkage.wording import (
+from crm_hygiene.explanation.selection import NOUNS, Record, written
+from crm_hygiene.explanation.wording import (
     bits,
     key_in_words,
     likelihood,
@@ -20,6 +18,8 @@ from crm_hygiene.linkage.wording import (
     rules_in_words,
     times,
 )
+from crm_hygiene.linkage.scoring import match_weight_of
+from crm_hygiene.linkage.settings import EntityKind
 
 
 @dataclass(frozen=True)

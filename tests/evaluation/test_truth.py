@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.evaluation.truth import Truth, of_one_kind, read_truth
 from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.linkage.truth import Truth, of_one_kind, read_truth
 
 HEADER = "CLUSTER_ID,RECORD_ID,DATA_SOURCE\n"
 

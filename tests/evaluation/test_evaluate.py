@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage import pairwise
-from crm_hygiene.linkage.evaluate import evaluate
+from crm_hygiene.evaluation.accuracy import evaluate, pairwise
 
 labels = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from crm_hygiene.linkage.pair_explanation import PairExplanation
-from crm_hygiene.linkage.selection import Record, written
-from crm_hygiene.linkage.wording import key_in_words, probability, rules_in_words
+from crm_hygiene.explanation.pair_explanation import PairExplanation
+from crm_hygiene.explanation.selection import Record, written
+from crm_hygiene.explanation.wording import key_in_words, probability, rules_in_words
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crm_hygiene.linkage.explanation import PairExplanation, explain_pairs
-from crm_hygiene.linkage.selection import Record
+from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
+from crm_hygiene.explanation.selection import Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

@@ -7,14 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from linkage.explained_lake import ExplainedLake, pairs_of
 
 from crm_hygiene.config import Config, LakeConfig
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage.charts import MEANING, MOST_BYTES, ChartSet, charts_folder, draw_charts
-from crm_hygiene.linkage.waterfall import check_chart_file, draw_waterfall
+from crm_hygiene.explanation.charts import MEANING, MOST_BYTES, ChartSet, charts_folder, draw_charts
+from crm_hygiene.explanation.waterfall import check_chart_file, draw_waterfall
 from crm_hygiene.night import Night
-
-from .explained_lake import ExplainedLake, pairs_of
 
 FETCHED = re.compile(
     r"<(?:script|img|iframe)\b[^>]*\bsrc=|<link\b[^>]*\bhref=|@import\b|url\(\s*['\"]?https?:"

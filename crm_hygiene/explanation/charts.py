@@ -17,16 +17,16 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.linkage.chart_page import offline, page_of, page_of_spec, write_page
+from crm_hygiene.explanation.chart_page import offline, page_of, page_of_spec, write_page
+from crm_hygiene.explanation.pair_weights import comparisons_of, weigh
+from crm_hygiene.explanation.selection import NOUNS, TABLES, UnknownRecord, select_records
 from crm_hygiene.linkage.comparable import comparable, with_block_columns
 from crm_hygiene.linkage.connection import connection, load, quiet_splink, single_thread
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.organisation_words import with_model_words
-from crm_hygiene.linkage.pair_weights import comparisons_of, weigh
 from crm_hygiene.linkage.recipe import splink_settings
 from crm_hygiene.linkage.scoring import match_weight_of, numbers_of
-from crm_hygiene.linkage.selection import NOUNS, TABLES, UnknownRecord, select_records
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.store import load_model
 from crm_hygiene.night import Night

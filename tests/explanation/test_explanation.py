@@ -10,16 +10,15 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from linkage.explained_lake import SWITCHBOARD, ExplainedLake, pairs_of
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.explanation.explain import PairExplanation, Step, UnknownRecord, explain_pairs
+from crm_hygiene.explanation.selection import TABLES, select_records
 from crm_hygiene.linkage import LinkageSettings
-from crm_hygiene.linkage.explanation import PairExplanation, Step, UnknownRecord, explain_pairs
 from crm_hygiene.linkage.preparation import prepare
-from crm_hygiene.linkage.selection import TABLES, select_records
 from crm_hygiene.linkage.settings import EntityKind
-
-from .explained_lake import SWITCHBOARD, ExplainedLake, pairs_of
 
 COLLEAGUES = (("crm_contacts", "s003"), ("crm_contacts", "s004"))
 

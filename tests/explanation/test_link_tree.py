@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_hygiene.linkage.link_tree import Link, LinkTree, Record, link_tree
+from crm_hygiene.explanation.link_tree import Link, LinkTree, Record, link_tree
 
 
 def record(number: int) -> Record:

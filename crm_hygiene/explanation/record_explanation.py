@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from crm_hygiene.linkage.explanation import promoted_model
-from crm_hygiene.linkage.identity_story import IdentityStory, link_of
-from crm_hygiene.linkage.link_reasons import LinkReasons
-from crm_hygiene.linkage.link_tree import Link, link_tree
+from crm_hygiene.explanation.explain import promoted_model
+from crm_hygiene.explanation.identity_story import IdentityStory, link_of
+from crm_hygiene.explanation.link_reasons import LinkReasons
+from crm_hygiene.explanation.link_tree import Link, link_tree
+from crm_hygiene.explanation.selection import NOUNS, Record, find_records, written
+from crm_hygiene.explanation.wording import decision_in_words, event_in_words, question_in_words
 from crm_hygiene.linkage.night_settings import settings_of
-from crm_hygiene.linkage.selection import NOUNS, Record, find_records, written
 from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.linkage.wording import decision_in_words, event_in_words, question_in_words
 from crm_hygiene.night import Night
 
 MOST_LINKS = 8

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from linkage.explained_lake import FIRST, SECOND, ExplainedLake
 
 from crm_hygiene.cli.json_output import as_json
 from crm_hygiene.contract import contract_of
-from crm_hygiene.linkage.entity_explanation import UnknownEntity, explain_entity
-from crm_hygiene.linkage.nearest_pair import nearest_pair
-from crm_hygiene.linkage.record_explanation import explain_record
-from crm_hygiene.linkage.selection import UnknownRecord
-from crm_hygiene.linkage.wording import event_in_words
-
-from .explained_lake import FIRST, SECOND, ExplainedLake
+from crm_hygiene.explanation.entity_explanation import UnknownEntity, explain_entity
+from crm_hygiene.explanation.nearest_pair import nearest_pair
+from crm_hygiene.explanation.record_explanation import explain_record
+from crm_hygiene.explanation.selection import UnknownRecord
+from crm_hygiene.explanation.wording import event_in_words
 
 
 def text_of(lines: list[str]) -> str:

@@ -14,6 +14,9 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.explanation.pair_explanation import PairExplanation, Step
+from crm_hygiene.explanation.pair_weights import PairWeights, weigh
+from crm_hygiene.explanation.selection import Record, Selection, UnknownRecord, select_records, written
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.decisions import binding
 from crm_hygiene.linkage.generic_names import NAME
@@ -21,9 +24,6 @@ from crm_hygiene.linkage.generic_values import FAMILIES
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.organisation_words import with_model_words
-from crm_hygiene.linkage.pair_explanation import PairExplanation, Step
-from crm_hygiene.linkage.pair_weights import PairWeights, weigh
-from crm_hygiene.linkage.selection import Record, Selection, UnknownRecord, select_records, written
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 from crm_hygiene.linkage.store import load_model
 from crm_hygiene.night import Night
