@@ -12,12 +12,13 @@ from crm_hygiene.catalog import CatalogBuild, build_catalog
 from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.night import Night
+from crm_hygiene.report import write_report
 from crm_hygiene.runs import RUNS, published_by, record_run
 
 CATALOG = "catalog.duckdb"
 
 # Written as a by-product of steps or by stewards; Dagster learns of them when the run is recorded.
-_BY_PRODUCTS = ("quality.quarantine", "quality.gate_results", "stewardship.decisions")
+_BY_PRODUCTS = ("quality.quarantine", "quality.gate_results", "stewardship.decisions", "stewardship.pins")
 
 
 def tables_of(night: Night) -> list[str]:
@@ -28,7 +29,7 @@ def tables_of(night: Night) -> list[str]:
 def refresh_catalog(night: Night) -> CatalogBuild:
     """Bring the catalog up to the live versions."""
     contracts = [*load_contracts().values(), *(landing_contract(m) for m in night.mappings.values())]
-    return build_catalog(night.lake, contracts, night.config.catalog_path)
+    return build_catalog(night.lake, contracts, night.config.catalog_path, night.config.catalog.history_days)
 
 
 def _by_products(night: Night) -> Iterator[dg.AssetMaterialization]:
@@ -63,6 +64,7 @@ def close_failed_night(night: Night, reason: str, instance: dg.DagsterInstance) 
     for by_product in _by_products(night):
         instance.report_runless_asset_event(by_product)
     refresh_catalog(night)
+    write_report(night)
 
 
 def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
@@ -96,7 +98,9 @@ def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
         key=dg.AssetKey(["catalog", "duckdb"]),
         deps=[asset_key(RUNS)],
         group_name="catalog",
-        description="One DuckDB file with every published table by its name, replaced in one step.",
+        description="One DuckDB file for analysts: every table by its name, what each column means, and how"
+        " tables stood on past nights (`as_of`). It is replaced in one step: open it read-only, leave it"
+        " open, and connect again for the newest night. docs/analysts.md, docs/queries.md.",
         owners=["team:operator"],
         kinds={"duckdb"},
         tags={"layer": "catalog"},

@@ -10,7 +10,7 @@ from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import build_golden
 from crm_hygiene.night import Night
-from crm_hygiene.survivorship import load_rules
+from crm_hygiene.privacy.memory import memory_of
 
 READS = (
     "conformed.people",
@@ -19,10 +19,26 @@ READS = (
     "conformed.interactions",
     "linked.person_members",
     "linked.organisation_members",
+    "stewardship.pins",
+    "linked.questions",
+    "conformed.users",
+    "conformed.opportunities",
+    "conformed.person_versions",
+    "privacy.suppressions",
+    "linked.person_history",
+    "linked.person_entities",
 )
 
 
 _PEOPLE = ("conformed.people", "linked.person_members")
+_CONSENTS = (
+    "conformed.consents",
+    "conformed.interactions",
+    *_PEOPLE,
+    "privacy.suppressions",
+    "linked.person_history",
+    "linked.person_entities",
+)
 _AFFILIATION = ("conformed.organisations", "linked.organisation_members")
 
 _PERSON_ID = (("linked.person_members", "entity_id"),)
@@ -31,7 +47,38 @@ _ACCOUNT_ID = (
     ("conformed.people", "organisation_record_id"),
     ("conformed.people", "organisation_name_normalised"),
 )
+_LIFE = (("conformed.people", "lead_status"), ("conformed.person_versions", "lead_status"))
+_OWNER = (
+    ("conformed.people", "owner_id"),
+    ("conformed.organisations", "owner_id"),
+    ("conformed.users", "is_active"),
+)
+_PARENT = (
+    ("linked.organisation_members", "entity_id"),
+    ("conformed.organisations", "parent_record_id"),
+)
+_EMPLOYED = (
+    ("conformed.people", "observed_at"),
+    ("conformed.people", "created_at"),
+    ("conformed.person_versions", "organisation_record_id"),
+    ("conformed.person_versions", "observed_at"),
+)
 _CONSENT = (("conformed.consents", "consent_state"), ("conformed.consents", "stated_at"))
+
+
+def _summed_up(kind: str, table: str) -> Lineage:
+    """Columns that count, date and score the records behind a contact or an account."""
+    members = f"linked.{kind}_members"
+    return {
+        "record_count": ((members, "record_id"),),
+        "source_count": ((members, "source"),),
+        "first_seen_at": ((table, "created_at"), (table, "observed_at")),
+        "last_seen_at": ((table, "observed_at"),),
+        "freshness_score": ((table, "observed_at"),),
+        "validity_score": ((table, "problems"),),
+        "uniqueness_score": (("linked.questions", "match_probability"),),
+    }
+
 
 # Columns whose names differ from those they are made of.
 _LINEAGE: dict[str, Lineage] = {
@@ -40,25 +87,102 @@ _LINEAGE: dict[str, Lineage] = {
         "emails": (("conformed.people", "email"),),
         "phones": (("conformed.people", "phone"), ("conformed.people", "mobile_phone")),
         "account_entity_id": _ACCOUNT_ID,
-        "email_consent": _CONSENT,
+        "email_consent": (*_CONSENT, ("conformed.interactions", "interaction_kind")),
         "phone_consent": _CONSENT,
         "is_suppressed": _CONSENT,
+        **_summed_up("person", "conformed.people"),
     },
     "golden.accounts": {
         "entity_id": (("linked.organisation_members", "entity_id"),),
-        "domains": (("conformed.organisations", "website_domain"),),
+        "emails": (("conformed.organisations", "email"),),
+        "phones": (("conformed.organisations", "phone"),),
+        "domains": (("conformed.organisations", "website_domain"), ("conformed.organisations", "email")),
+        "parent_entity_id": _PARENT,
+        "ultimate_parent_entity_id": _PARENT,
+        "hierarchy_depth": _PARENT,
+        "hierarchy_problem": _PARENT,
+        **_summed_up("organisation", "conformed.organisations"),
     },
-    "golden.leads": {"person_entity_id": _PERSON_ID, "account_entity_id": _ACCOUNT_ID},
-    "golden.relationships": {"person_entity_id": _PERSON_ID, "account_entity_id": _ACCOUNT_ID},
-    "golden.activities": {"person_entity_id": _PERSON_ID, "account_entity_id": _ACCOUNT_ID},
+    "golden.consents": {
+        "entity_id": _PERSON_ID,
+        "effective_consent": _CONSENT,
+        "event_id": _CONSENT,
+        "statement_count": _CONSENT,
+        "is_undeliverable": (("conformed.interactions", "interaction_kind"), ("conformed.people", "email")),
+    },
+    "golden.consent_events": {
+        "event_id": (*_CONSENT, *_PERSON_ID),
+        "statement_id": _CONSENT,
+        "entity_id": _PERSON_ID,
+        "tied_by": tuple(
+            (f"conformed.{table}", column)
+            for table, columns in (
+                ("consents", ("person_record_id", "email_normalised", "phone")),
+                ("people", ("record_id", "email_normalised", "phone", "mobile_phone")),
+            )
+            for column in columns
+        ),
+        "is_in_force": (*_CONSENT, ("conformed.consents", "evidence_kind")),
+        "lifted_by": (*_CONSENT, ("conformed.consents", "evidence_kind")),
+        "note": (("conformed.consents", "channel"), ("conformed.consents", "purpose")),
+    },
+    "golden.leads": {
+        "person_entity_id": _PERSON_ID,
+        **dict.fromkeys(
+            ("account_entity_id", "account_rule", "account_runner_up", "account_candidates"),
+            (
+                *_ACCOUNT_ID,
+                ("conformed.people", "converted_organisation_record_id"),
+                ("conformed.people", "email_domain"),
+                ("conformed.people", "website_domain"),
+            ),
+        ),
+        "lead_state": _LIFE,
+        "lead_status": _LIFE,
+        "owner_id": _OWNER,
+        "owner_rule": _OWNER,
+        "owner_name": (("conformed.users", "user_name"),),
+        "stated_owner_id": (("conformed.people", "owner_id"),),
+        "converted_person_entity_id": (*_PERSON_ID, ("conformed.people", "converted_person_record_id")),
+        "opportunity_source": (("conformed.opportunities", "source"),),
+        "opportunity_record_id": (("conformed.people", "converted_opportunity_record_id"),),
+    },
+    "golden.lead_states": {
+        "person_entity_id": _PERSON_ID,
+        "lead_state": _LIFE,
+        "lead_status": _LIFE,
+        **dict.fromkeys(
+            ("valid_from", "valid_to", "is_current"),
+            (("conformed.people", "observed_at"), ("conformed.person_versions", "observed_at")),
+        ),
+    },
+    "golden.relationships": {
+        "person_entity_id": _PERSON_ID,
+        "account_entity_id": (*_ACCOUNT_ID, ("conformed.person_versions", "organisation_record_id")),
+        **dict.fromkeys(("valid_from", "valid_to", "is_current"), _EMPLOYED),
+        "record_count": (("linked.person_members", "record_id"),),
+    },
+    "golden.activities": {
+        "person_entity_id": (
+            *_PERSON_ID,
+            ("conformed.interactions", "person_record_id"),
+            ("conformed.interactions", "email_normalised"),
+        ),
+        "person_rule": (
+            ("conformed.interactions", "person_record_id"),
+            ("conformed.interactions", "email_normalised"),
+        ),
+        "account_entity_id": (*_ACCOUNT_ID, ("conformed.interactions", "organisation_record_id")),
+        "lead_record_source": (("conformed.people", "source"),),
+        "lead_record_id": (("conformed.people", "record_id"),),
+    },
 }
 
 
 def _compute(night: Night) -> Tables:
     people, organisations, consents, interactions, person_members, organisation_members = (
-        night.lake.read(contract_of(table)) for table in READS
+        night.lake.read(contract_of(table)) for table in READS[:6]
     )
-    own = night.config.rules.survivorship
     golden = build_golden(
         people,
         person_members,
@@ -66,16 +190,27 @@ def _compute(night: Night) -> Tables:
         organisation_members,
         consents,
         interactions,
-        load_rules(night.config.resolve(own) if own else None),
+        night.survivorship,
         latest_landing(people, organisations, consents, interactions),
         night.systems,
+        pins=night.lake.read(contract_of("stewardship.pins")),
+        questions=night.lake.read(contract_of("linked.questions")),
+        users=night.lake.read(contract_of("conformed.users")),
+        opportunities=night.lake.read(contract_of("conformed.opportunities")),
+        versions=night.lake.read(contract_of("conformed.person_versions")),
+        lead_rules=night.lead_rules,
+        memory=memory_of(night, people, consents, interactions, person_members),
     )
+    night.say(golden.notes)
     return {
         "golden.contacts": golden.contacts,
         "golden.accounts": golden.accounts,
         "golden.leads": golden.leads,
+        "golden.lead_states": golden.lead_states,
         "golden.relationships": golden.relationships,
         "golden.activities": golden.activities,
+        "golden.consents": golden.consents,
+        "golden.consent_events": golden.consent_events,
         "golden.provenance": golden.provenance,
     }
 
@@ -90,22 +225,47 @@ def golden_assets() -> list[dg.AssetsDefinition]:
                     "golden.contacts",
                     "golden.accounts",
                     "golden.leads",
+                    "golden.lead_states",
                     "golden.relationships",
                     "golden.activities",
+                    "golden.consents",
+                    "golden.consent_events",
                     "golden.provenance",
                 ),
                 reads=READS,
                 compute=_compute,
                 made_from={
-                    "golden.accounts": ("conformed.organisations", "linked.organisation_members"),
-                    "golden.leads": (*_PEOPLE, *_AFFILIATION),
-                    "golden.relationships": (*_PEOPLE, *_AFFILIATION),
-                    "golden.activities": ("conformed.interactions", *_PEOPLE, *_AFFILIATION),
+                    "golden.consents": _CONSENTS,
+                    "golden.consent_events": _CONSENTS,
+                    "golden.accounts": (
+                        "conformed.organisations",
+                        "linked.organisation_members",
+                        "linked.questions",
+                    ),
+                    "golden.leads": (
+                        *_PEOPLE,
+                        *_AFFILIATION,
+                        "conformed.interactions",
+                        "conformed.users",
+                        "conformed.opportunities",
+                        "conformed.person_versions",
+                    ),
+                    "golden.lead_states": (*_PEOPLE, "conformed.person_versions"),
+                    "golden.relationships": (*_PEOPLE, *_AFFILIATION, "conformed.person_versions"),
+                    "golden.activities": (
+                        "conformed.interactions",
+                        "conformed.person_versions",
+                        *_PEOPLE,
+                        *_AFFILIATION,
+                    ),
                 },
                 column_sources={
+                    "golden.consents": ("conformed.consents",),
+                    "golden.consent_events": ("conformed.consents",),
                     "golden.contacts": ("conformed.people",),
                     "golden.accounts": ("conformed.organisations",),
                     "golden.leads": ("conformed.people",),
+                    "golden.lead_states": ("conformed.people",),
                     "golden.relationships": ("conformed.people",),
                     "golden.activities": ("conformed.interactions",),
                 },

@@ -10,15 +10,21 @@ from assets.charts import charts_assets
 from assets.conformed import conformed_assets
 from assets.golden import golden_assets
 from assets.landing import landing_assets
+from assets.lineage import declared_lineage, lineage_assets
 from assets.linked import linked_assets
-from assets.quality import quality_assets
+from assets.openlineage import openlineage_hooks
+from assets.privacy import privacy_assets
+from assets.publication import asset_key
+from assets.quality import quality_assets, quality_checks
 from assets.reconciled import reconciled_assets
+from assets.report import report_assets
 from assets.resources import NightResource
 from assets.signals import signals_assets
 from assets.stewardship import stewardship_assets
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config
 from crm_hygiene.night import mappings_of
+from crm_hygiene.quality import load_limits
 
 JOB = "nightly"
 
@@ -29,6 +35,7 @@ _LAST = [
     "signals.lead_scores",
     "writeback.changes",
     "quality.metrics",
+    "quality.column_lineage",
     "stewardship.review_queue",
 ]
 
@@ -43,25 +50,36 @@ def build_defs(
     Raises
     ------
     ConfigurationError
-        if a source mapping is wrong.
+        if a source mapping or a limit is wrong.
     """
     mappings = mappings_of(config)
+    own_limits = config.limits.quality
+    load_limits(config.resolve(own_limits) if own_limits else None, mappings)
     everything = [
         *landing_assets(mappings),
         *conformed_assets(mappings),
         *linked_assets(),
         *stewardship_assets(),
         *charts_assets(),
+        *privacy_assets(),
         *golden_assets(),
         *reconciled_assets(),
         *signals_assets(),
-        *writeback_assets(),
+        # Nothing is planned for other systems from figures that a limit stopped.
+        *dg.map_asset_specs(
+            lambda spec: spec.merge_attributes(deps=[asset_key("quality.metrics")]), writeback_assets()
+        ),
         *quality_assets(),
         *audit_assets(_LAST),
+        *report_assets(),
     ]
+    everything += lineage_assets(declared_lineage(everything))
     fresh = freshness(config)
     job = dg.define_asset_job(
-        JOB, selection=dg.AssetSelection.all(), description="The whole night, from landing to the catalog."
+        JOB,
+        selection=dg.AssetSelection.all(),
+        description="The whole night, from landing to the catalog.",
+        hooks=openlineage_hooks(config, everything, mappings),
     )
 
     return dg.Definitions(
@@ -73,6 +91,7 @@ def build_defs(
             ),
             everything,
         ),
+        asset_checks=quality_checks(),
         jobs=[job],
         schedules=[nightly_schedule(config, job)],
         sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from crm_hygiene.contract import Check, Contract, contract_of
+from assets.changes import changes
+from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake import Lake, Publication
+from crm_hygiene.linkage.charts import charts_folder
+from crm_hygiene.night import Night
+from crm_hygiene.report.page import report_path
 
 PREVIEW_ROWS = 8
-_PREVIEW_COLUMNS = 8
+_PREVIEW_COLUMNS = 7
 
 # The UI hides longer Markdown behind a link.
 _SHOWN_INLINE = 1000
 
-# Beyond this, comparing a table with its last version would cost the night more than it tells.
-_COMPARED_ROWS = 4_000_000
-
 _HASH = re.compile("[0-9a-f]{32,}")
+
+_OWNERS = "Owner: {}."
 
 # Column -> the (table, column) pairs it is made of.
 Lineage = dict[str, tuple[tuple[str, str], ...]]
@@ -37,7 +41,7 @@ def schema_metadata(contract: Contract) -> dict[str, Any]:
         dg.TableColumn(
             name=c.name,
             type=c.type,
-            description=c.meaning,
+            description=f"{c.meaning} Joins {c.references}." if c.references else c.meaning,
             constraints=dg.TableColumnConstraints(
                 nullable=c.name not in (*contract.key, *contract.required),
                 unique=contract.key == (c.name,),
@@ -50,11 +54,43 @@ def schema_metadata(contract: Contract) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(columns=columns), "key": ", ".join(contract.key)}
 
 
+def table_description(contract: Contract) -> str:
+    """What a table is, who answers for it and where to look next, as Markdown."""
+    key = ", ".join(f"`{name}`" for name in contract.key)
+    grain = contract.grain[:1].upper() + contract.grain[1:]
+    lines = [contract.meaning, f"{grain}, told apart by {key}. {_OWNERS.format(contract.owner)}"]
+    joins = [f"`{c.name}` is `{c.references}`" for c in contract.columns if c.references]
+    if joins:
+        lines.append(f"Joins: {', '.join(joins)}.")
+    look = f'Look at it: `crm-hygiene query "select * from {contract.table} limit 20"`.'
+    if "entity_id" in contract.key and contract.layer in ("golden", "linked"):
+        look += " Ask why one is as it is: `crm-hygiene explain <entity_id>`."
+    elif contract.key == ("source", "record_id") and contract.layer in ("conformed", "golden", "linked"):
+        look += " Ask about one record: `crm-hygiene explain <source>:<record_id>`."
+    lines.append(look)
+    lines.append(
+        "What last night changed and a preview are under Metadata below the columns (Plots shows them over"
+        " time); rules and failing rows under Checks."
+    )
+    return "\n\n".join(lines)
+
+
 def same_names(contract: Contract, sources: tuple[str, ...]) -> Lineage:
     """Columns of the same name in the tables a table is made from; a name has one meaning everywhere."""
     return {
         name: tuple((table, name) for table in sources if name in contract_of(table).column_names)
         for name in contract.column_names
+    }
+
+
+def lineage_of(metadata: Mapping[str, Any]) -> Lineage:
+    """The column lineage in an asset's metadata; empty where it has none."""
+    found = metadata.get("dagster/column_lineage")
+    if not isinstance(found, dg.TableColumnLineage):
+        return {}
+    return {
+        name: tuple((".".join(dep.asset_key.path), dep.column_name) for dep in deps)
+        for name, deps in found.deps_by_column.items()
     }
 
 
@@ -101,7 +137,7 @@ def preview(contract: Contract, frame: pl.DataFrame) -> str:
     There are as many rows as the UI shows without a click, and at least three.
     """
     rows = frame.head(PREVIEW_ROWS)
-    filled = sorted(
+    filled = [c for c in contract.preview if c not in contract.key] or sorted(
         (c for c in contract.column_names if c not in contract.key),
         key=lambda c: (rows[c].null_count(), contract.column_names.index(c)),
     )
@@ -116,29 +152,6 @@ def preview(contract: Contract, frame: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _changes(lake: Lake, contract: Contract, publication: Publication | None) -> dict[str, Any]:
-    """Rows added, removed and altered since the table's last version, told apart by its key.
-
-    Where a table has `content_hash`, a row that only landed again is not an altered one.
-    """
-    if publication is None or not publication.is_changed:
-        return {"rows added": 0, "rows removed": 0, "rows altered": 0}
-    if publication.version < 1 or publication.row_count > _COMPARED_ROWS:
-        return {}
-    told_by = ["content_hash"] if "content_hash" in contract.column_names else contract.column_names
-    now, before = (
-        lake.scan(contract, version).select(key=pl.struct(contract.key).hash(), row=pl.struct(told_by).hash())
-        for version in (publication.version, publication.version - 1)
-    )
-    both = now.join(before, on="key", how="full", coalesce=False)
-    found = both.select(
-        added=pl.col("key_right").is_null().sum(),
-        removed=pl.col("key").is_null().sum(),
-        altered=(pl.col("row") != pl.col("row_right")).sum(),
-    ).collect()
-    return {f"rows {name}": int(found[name][0]) for name in found.columns}
-
-
 def _models(lake: Lake, contract: Contract) -> dict[str, Any]:
     """The linkage models that the live version was made with, if it has to do with any."""
     text = lake.metadata(contract.table).get("models")
@@ -146,45 +159,28 @@ def _models(lake: Lake, contract: Contract) -> dict[str, Any]:
 
 
 def table_metadata(lake: Lake, contract: Contract, publication: Publication | None) -> dict[str, Any]:
-    """Row count, what changed, Delta version, address and a preview of the live table.
+    """What the night changed, a preview, row count, Delta version and address of the live table.
 
     Without a publication the table is as it was.
     """
     frame = lake.scan(contract)
-    rows = frame.select(pl.len()).collect().item() if publication is None else publication.row_count
+    rows = int(frame.select(pl.len()).collect().item() if publication is None else publication.row_count)
     version = lake.version(contract.table) if publication is None else publication.version
     return {
-        "dagster/row_count": int(rows),
+        **changes(lake, contract, publication, rows),
+        "preview": dg.MetadataValue.md(preview(contract, frame.head(PREVIEW_ROWS).collect())),
+        "dagster/row_count": rows,
         "dagster/uri": lake.table_uri(contract.table),
         "delta version": -1 if version is None else version,
         **_models(lake, contract),
-        "preview": dg.MetadataValue.md(preview(contract, frame.head(PREVIEW_ROWS).collect())),
-        **_changes(lake, contract, publication),
     }
 
 
-def check_description(check: Check) -> str:
-    """What a check demands and what follows when it does not hold, in words."""
-    consequence = {
-        "critical": "If it does not hold, the table is not published and its last good version stays.",
-        "warning": "A row for which it does not hold goes to quality.quarantine.",
-        "info": "It is noted and stops nothing.",
-    }[check.severity]
-    words = check.expectation.removeprefix("expect_").replace("_", " ").replace(" to ", " must ", 1)
-    bounds = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in check.arguments.items())
-    demand = check.because or f"{words[:1].upper()}{words[1:]} ({bounds})."
-    return f"{demand} {consequence}"
-
-
-def check_metadata(row: dict[str, Any] | None) -> dict[str, Any]:
-    """What a check saw: counts and keys of failing rows."""
-    if row is None:
-        return {"observed": "not evaluated: the table has never been computed"}
-    found: dict[str, Any] = {
-        "observed": row["observed"] or "",
-        "rows": int(row["row_count"] or 0),
-        "failed": int(row["failed_count"] or 0),
-    }
-    if row["examples"]:
-        found["failing examples"] = dg.MetadataValue.md("\n".join(f"- {e}" for e in row["examples"]))
+def where_to_look(night: Night, contract: Contract) -> dict[str, Any]:
+    """Addresses of the pages that picture the table: the night's report and the charts of the linkage."""
+    found = {"night report": dg.MetadataValue.path(str(report_path(night)))}
+    if contract.layer in ("linked", "golden"):
+        is_organisation = contract.table == "golden.accounts" or ".organisation_" in contract.table
+        page = charts_folder(night) / ("organisation" if is_organisation else "person") / "index.html"
+        found["linkage charts"] = dg.MetadataValue.path(str(page))
     return found

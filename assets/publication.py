@@ -14,14 +14,15 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.check_words import check_description, check_metadata
 from assets.presentation import (
     Lineage,
-    check_description,
-    check_metadata,
     lineage_metadata,
     same_names,
     schema_metadata,
+    table_description,
     table_metadata,
+    where_to_look,
 )
 from assets.resources import NightResource
 from crm_hygiene.conform import REFUSED_COLUMNS
@@ -135,7 +136,7 @@ def _spec(step: Step, contract: Contract) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=asset_key(contract.table),
         group_name=contract.layer,
-        description=f"{contract.meaning}\n\nGrain: {contract.grain}.",
+        description=table_description(contract),
         owners=[f"team:{contract.owner}"],
         kinds={"deltalake", *step.kinds},
         tags={"layer": contract.layer, **({"pii": "true"} if contract.pii_columns else {})},
@@ -299,7 +300,11 @@ def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.Ma
         contract = contract_of(table)
         yield dg.MaterializeResult(
             asset_key=asset_key(table),
-            metadata={"unchanged": True, **table_metadata(night.lake, contract, None)},
+            metadata={
+                "unchanged": True,
+                **table_metadata(night.lake, contract, None),
+                **where_to_look(night, contract),
+            },
         )
         yield from _check_results(contract, _last_results(night, table))
 
@@ -361,7 +366,11 @@ def run_step(
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")
         )
         yield dg.MaterializeResult(
-            asset_key=asset_key(table), metadata=table_metadata(night.lake, contract, publication)
+            asset_key=asset_key(table),
+            metadata={
+                **table_metadata(night.lake, contract, publication),
+                **where_to_look(night, contract),
+            },
         )
         yield from _check_results(contract, results)
 

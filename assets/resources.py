@@ -31,7 +31,7 @@ class NightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     config_path: str | None = None
 
-    def of(self, context: dg.AssetExecutionContext) -> Night:
+    def of(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Night:
         """The night of the run that `context` belongs to."""
         return night_of_run(
             context.instance, context.run.run_id, Path(self.config_path) if self.config_path else None

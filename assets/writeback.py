@@ -47,7 +47,7 @@ def _compute(night: Night) -> Tables:
 
     def compared(table: str) -> pl.DataFrame:
         contract = contract_of(table)
-        names = [c for c in contract.column_names if c in keep]
+        names = [c for c in contract.column_names if c in keep or c in contract.key]
         return night.lake.scan(contract).select(names).collect().sort(contract.key)
 
     people, organisations, person_members, organisation_members, contacts, accounts, consents = (

@@ -2,88 +2,258 @@
 
 It is built beside the live file and put in its place in one step, so a reader never sees half a
 night and an open reader keeps the file it opened. Tables whose content did not change are taken
-over from the last catalog. Nothing is installed or downloaded to read it.
+over from the last catalog, and of a table that only grew just the new files are read. Nothing is
+installed or downloaded to read it. What it offers beside the tables is in
+`crm_hygiene.catalog_macros`, how it tells past nights in `crm_hygiene.catalog_history`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
+from crm_hygiene import catalog_history as history
+from crm_hygiene.catalog_history import DUCKDB_TYPES, literal, qualified, quoted
+from crm_hygiene.catalog_macros import HELPERS, column_comment, make_helpers, table_comment
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import ConfigurationError, LakeError
-from crm_hygiene.lake import Lake
+from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.lake import Lake, TableVersion
+from crm_hygiene.lineage.origins import make_origins, origins_offer
+
+_STATES = "main.catalog_states"
+
+# In the list of states: what the file offers beside the tables, as a fingerprint.
+_OFFER = "main"
+
+# A catalog made from nothing goes back through as many rows of a table's past versions.
+_REPLAYED_ROWS = 20_000_000
 
 
 @dataclass(frozen=True)
 class CatalogBuild:
-    """What a build did: tables copied anew, tables taken over, size of the file in bytes."""
+    """What a build did: tables copied anew or added to, tables taken over, size of the file in bytes."""
 
     copied: list[str]
     kept: list[str]
     byte_count: int
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+@dataclass(frozen=True)
+class _Known:
+    """A table of the last catalog: its content, its Delta version and files, its contract's fingerprint."""
+
+    state: str
+    version: int
+    files: frozenset[str]
+    contract: str
+
+    def is_like(self, other: _Known) -> bool:
+        """Whether the rows and what is said of them are the same; versions and files may differ."""
+        return (self.state, self.contract) == (other.state, other.contract)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _known_states(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    found = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = 'catalog_states'"
-    ).fetchall()
-    if not found[0][0]:
-        connection.execute("CREATE TABLE main.catalog_states (table_name VARCHAR, state VARCHAR)")
-        return {}
-    return dict(connection.execute("SELECT table_name, state FROM main.catalog_states").fetchall())
-
-
-def _live_states(path: Path) -> dict[str, str]:
-    """States of the tables in the live catalog; empty if it is damaged, so that it is built anew."""
+def _live_states(path: Path) -> dict[str, _Known]:
+    """States of the tables in the live catalog; empty if it is damaged or older than this code."""
     try:
-        with duckdb.connect(str(path), read_only=True) as live:
-            return dict(live.execute("SELECT table_name, state FROM main.catalog_states").fetchall())
+        # Attached, not connected to: a process that holds the file open would be given what it holds,
+        # which may be the catalog of an earlier night.
+        with duckdb.connect() as probe:
+            probe.execute(f"ATTACH {literal(str(path))} AS live (READ_ONLY)")
+            rows = probe.execute(
+                f"SELECT table_name, state, version, files, contract FROM live.{_STATES}"
+            ).fetchall()
     except duckdb.Error:
         return {}
+    return {row[0]: _Known(row[1], row[2], frozenset(row[3]), row[4]) for row in rows}
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract) -> None:
-    layer, name = contract.table.split(".", 1)
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(layer)}")
-    target = f"{_quoted(layer)}.{_quoted(name)}"
-    connection.execute(f"DROP TABLE IF EXISTS {target}")
-    uris = lake.file_uris(contract.table)
-    if "://" in lake.uri or not uris:
-        frame = lake.scan(contract).collect()
-        connection.register("incoming", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        connection.execute(f"CREATE TABLE {target} AS SELECT * FROM incoming")
-        connection.unregister("incoming")
-    else:
-        # union_by_name: a mapping that grew has older files without the newer columns
-        listed = ", ".join(_literal(uri) for uri in sorted(uris))
+def _offer(contracts: Sequence[Contract], history_days: int) -> _Known:
+    macros = [history.as_of_macro(c) for c in contracts if history.is_remembered(c)]
+    said = [[h.kind, h.name, h.meaning, h.sql] for h in HELPERS]
+    return _Known(fingerprint([macros, said, origins_offer(contracts), history_days]), 0, frozenset(), "")
+
+
+def _note(connection: duckdb.DuckDBPyConnection, states: dict[str, _Known]) -> None:
+    connection.execute(f"DROP TABLE IF EXISTS {_STATES}")
+    connection.execute(
+        f"CREATE TABLE {_STATES}"
+        " (table_name VARCHAR, state VARCHAR, version BIGINT, files VARCHAR[], contract VARCHAR)"
+    )
+    for table, known in sorted(states.items()):
         connection.execute(
-            f"CREATE TABLE {target} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+            f"INSERT INTO {_STATES} VALUES (?, ?, ?, ?, ?)",
+            [table, known.state, known.version, sorted(known.files), known.contract],
         )
-    connection.execute(f"COMMENT ON TABLE {target} IS {_literal(contract.meaning)}")
+
+
+def _live(lake: Lake, contract: Contract) -> _Known | None:
+    seen = fingerprint(contract.model_dump(mode="json"))
+    snapshot = lake.snapshot(contract.table)
+    if snapshot is None:
+        # A query must not fail because nothing was ever refused, say; a source may never be landed.
+        return None if contract.layer == "landing" else _Known("absent", -1, frozenset(), seen)
+    return _Known(snapshot.state, snapshot.version, frozenset(snapshot.files), seen)
+
+
+def _source(connection: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[str]) -> str:
+    """SQL of the rows of `files` in the contract's columns; landing has the columns of the exports."""
+    # union_by_name: a mapping that grew has older files without the newer columns
+    read = f"read_parquet([{', '.join(map(literal, sorted(files)))}], union_by_name = true)"
+    if contract.layer == "landing":
+        return f"SELECT * FROM {read}"
+    have = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
+    cells = (
+        f"CAST({quoted(c.name) if c.name in have else 'NULL'} AS {DUCKDB_TYPES[c.type]}) AS {quoted(c.name)}"
+        for c in contract.columns
+    )
+    return f"SELECT {', '.join(cells)} FROM {read}"
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, target: str, version: int | None
+) -> None:
+    """Make `target` the table as of a version, by default the live one."""
+    connection.execute(f"DROP TABLE IF EXISTS {target}")
+    files = lake.file_uris(contract.table, version)
+    if "://" in lake.uri or not files:
+        frame = lake.scan(contract, version).collect()
+        connection.register("arrived", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        connection.execute(f"CREATE TABLE {target} AS SELECT * FROM arrived")
+        connection.unregister("arrived")
+    else:
+        connection.execute(f"CREATE TABLE {target} AS {_source(connection, contract, files)}")
+
+
+def _has_grown(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, known: _Known, live: frozenset[str]
+) -> bool:
+    """Add the rows of new files, where the table's other files are those of the last catalog."""
+    new = live - known.files
+    if "://" in lake.uri or not known.files or not known.files <= live or not new:
+        return False
+    target = qualified(contract.table)
+    had = connection.execute(f"DESCRIBE {target}").fetchall()
+    source = _source(connection, contract, sorted(new))
+    types = {row[0]: row[1] for row in had}
+    for name, kind, *_ in connection.execute(f"DESCRIBE {source}").fetchall():
+        if types.get(name, kind) != kind:
+            return False
+        if name not in types:
+            connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
+    connection.execute(f"INSERT INTO {target} BY NAME {source}")
+    return True
+
+
+def _is_there(lake: Lake, contract: Contract, version: TableVersion) -> bool:
+    """Whether a past version can still be read: a vacuum may have taken its files."""
+    if "://" in lake.uri:
+        return False
+    try:
+        return all(Path(uri).exists() for uri in lake.file_uris(contract.table, version.version))
+    except LakeError:
+        return False
+
+
+def _readable_past(lake: Lake, contract: Contract, versions: list[TableVersion]) -> list[TableVersion]:
+    """The newest versions that can all be read, the live one last, within the budget of rows."""
+    found = versions[-1:]
+    rows = 0
+    for version in reversed(versions[:-1]):
+        # The commits of streamed tables do not say their rows: they count as large ones.
+        rows += _REPLAYED_ROWS // 10 if version.row_count is None else version.row_count
+        if rows > _REPLAYED_ROWS or not _is_there(lake, contract, version):
+            break
+        found.append(version)
+    return found[::-1]
+
+
+def _follow(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    contract: Contract,
+    known: _Known | None,
+    history_days: int,
+) -> None:
+    """Bring a table whose past is kept up to its live version, and log what that changes."""
+    target = qualified(contract.table)
+    versions = lake.versions(contract.table)
+    can_go_on = known is not None and history.prepare(connection, contract)
+    missing = [v for v in versions if known is None or v.version > known.version]
+    steps = _readable_past(lake, contract, missing if can_go_on else versions)
+    state = known.state if known is not None else ""
+    if not versions:  # nothing tells since when the rows are there
+        history.forget(connection, contract.table)
+        _load(connection, lake, contract, target, None)
+    elif not can_go_on or len(steps) < len(missing):
+        # Nothing to go on from, or a night in between is gone: the log begins with the oldest step.
+        first, *steps = steps
+        state = first.state
+        _load(connection, lake, contract, target, first.version)
+        history.begin(connection, contract, first.published_at)
+    elif not missing:
+        _load(connection, lake, contract, target, None)
+    for step in steps:
+        if step.state == state:
+            continue
+        state = step.state
+        incoming = f"{contract.table} incoming"
+        _load(connection, lake, contract, qualified(incoming), step.version)
+        history.remember(connection, contract, target, qualified(incoming), step.published_at)
+        connection.execute(f"DROP TABLE {target}")
+        connection.execute(f"ALTER TABLE {qualified(incoming)} RENAME TO {target.split('.', 1)[1]}")
+    if versions:
+        history.shorten(connection, contract, history_days, versions[-1].published_at)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    target = qualified(contract.table)
+    connection.execute(f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}")
     present = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
-    for column in contract.columns:
-        if column.name in present:
+    for name in contract.column_names:
+        if name in present:
             connection.execute(
-                f"COMMENT ON COLUMN {target}.{_quoted(column.name)} IS {_literal(column.meaning)}"
+                f"COMMENT ON COLUMN {target}.{quoted(name)} IS {literal(column_comment(contract, name))}"
             )
 
 
-def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogBuild:
-    """Bring `path` up to the live version of every published table among `contracts`.
+def _refresh(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    contract: Contract,
+    known: _Known | None,
+    live: _Known,
+    history_days: int,
+) -> None:
+    """Bring one table up to date, with its comments."""
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(contract.layer)}")
+    if history.is_remembered(contract):
+        _follow(connection, lake, contract, known, history_days)
+    elif known is None or not _has_grown(connection, lake, contract, known, live.files):
+        _load(connection, lake, contract, qualified(contract.table), None)
+    _comment(connection, contract)
+
+
+def _drop(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    connection.execute(f"DROP TABLE IF EXISTS {qualified(table)}")
+    history.forget(connection, table)
+
+
+def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_days: int = 90) -> CatalogBuild:
+    """Bring `path` up to the live version of every table among `contracts`.
+
+    Tables that were never published are there without rows, but for those of landing.
+
+    Parameters
+    ----------
+    history_days
+        how many days back `as_of` can tell how a table stood.
 
     Raises
     ------
@@ -97,32 +267,31 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path) -> CatalogB
         path.parent.mkdir(parents=True, exist_ok=True)
         for abandoned in path.parent.glob(f".{path.name}.*.staged*"):
             abandoned.unlink(missing_ok=True)  # a kill left it behind
-        states = {c.table: lake.state(c.table) for c in contracts}
-        published = [c for c in contracts if states[c.table] != "absent"]
-        if path.exists():
-            known = _live_states(path)
-            if known == {c.table: states[c.table] for c in published}:
-                return CatalogBuild([], sorted(known), path.stat().st_size)
-            if known:
-                shutil.copyfile(path, staged)
+        live = {c.table: found for c in contracts if (found := _live(lake, c)) is not None}
+        published = {c.table: c for c in contracts if c.table in live}
+        states = {**live, _OFFER: _offer(list(published.values()), history_days)}
+        known = _live_states(path) if path.exists() else {}
+        stale = {t for t in states if t not in known or not known[t].is_like(states[t])}
+        if known.keys() == states.keys() and not stale:
+            return CatalogBuild([], list(published), path.stat().st_size)
+        if known:
+            shutil.copyfile(path, staged)
         with duckdb.connect(str(staged)) as connection:
             # One transaction: a thousand comments would otherwise each be flushed to disk.
             connection.execute("BEGIN TRANSACTION")
-            known = _known_states(connection)
-            for contract in published:
-                if known.get(contract.table) == states[contract.table]:
-                    kept.append(contract.table)
+            history.make_register(connection)
+            for table, contract in published.items():
+                if table not in stale:
+                    kept.append(table)
                     continue
-                _copy(connection, lake, contract)
-                copied.append(contract.table)
-            for gone in known.keys() - {c.table for c in published}:
-                layer, name = gone.split(".", 1)
-                connection.execute(f"DROP TABLE IF EXISTS {_quoted(layer)}.{_quoted(name)}")
-            connection.execute("DELETE FROM main.catalog_states")
-            for contract in published:
-                connection.execute(
-                    "INSERT INTO main.catalog_states VALUES (?, ?)", [contract.table, states[contract.table]]
-                )
+                _refresh(connection, lake, contract, known.get(table), live[table], history_days)
+                copied.append(table)
+            for gone in known.keys() - states.keys():
+                _drop(connection, gone)
+            history.make_macros(connection, list(published.values()))
+            make_helpers(connection, list(published.values()))
+            make_origins(connection, list(published.values()))
+            _note(connection, states)
             connection.execute("COMMIT")
         staged.replace(path)
     except (duckdb.Error, OSError) as error:
@@ -141,7 +310,7 @@ def _shown(relation: duckdb.DuckDBPyRelation) -> list[str]:
         name = column if column not in names else f"{column}_{position}"
         names.append(name)
         cell = f"#{position}"
-        shown.append(f"{f'CAST({cell} AS VARCHAR)' if kind == 'INTERVAL' else cell} AS {_quoted(name)}")
+        shown.append(f"{f'CAST({cell} AS VARCHAR)' if kind == 'INTERVAL' else cell} AS {quoted(name)}")
     return shown
 
 

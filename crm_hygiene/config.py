@@ -61,13 +61,22 @@ class RulesConfig(_Section):
     linkage: Path | None = None
     cash: Path | None = None
     lead_score: Path | None = None
+    leads: Path | None = None
+    consent: Path | None = None
 
 
 class LimitsConfig(_Section):
-    """Bounds: DuckDB's memory for linkage, DuckDB's threads."""
+    """Bounds: DuckDB's memory for linkage, DuckDB's threads, the user's own limits on quality metrics."""
 
     memory: str = Field(default="2GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
     threads: int = Field(default=2, ge=1)
+    quality: Path | None = None
+
+
+class CatalogConfig(_Section):
+    """The analysts' file: how many days back it tells how a table stood."""
+
+    history_days: int = Field(default=90, ge=0)
 
 
 class ModelConfig(_Section):
@@ -89,6 +98,20 @@ class ModelConfig(_Section):
     min_label_precision: float = Field(default=0.9, ge=0, le=1)
     max_precision_loss: float = Field(default=0.02, ge=0, le=1)
     least_labelled_entities: int = Field(default=50, ge=1)
+
+
+class LineageConfig(_Section):
+    """Where OpenLineage events of the night go: a file per run in the lake, and an HTTP endpoint.
+
+    The newest `keep_files` files are kept. The endpoint takes one event per POST, e.g.
+    https://marquez.example.com/api/v1/lineage; if it does not answer in time the night goes on without it.
+    """
+
+    file: bool = True
+    keep_files: int = Field(default=30, ge=1)
+    http_url: str | None = Field(default=None, pattern=r"^https?://")
+    timeout_seconds: float = Field(default=5, gt=0, le=60)
+    namespace: str = Field(default="crm-hygiene", min_length=1)
 
 
 class ScheduleConfig(_Section):
@@ -114,8 +137,10 @@ class Config(_Section):
     rules: RulesConfig = RulesConfig()
     engine: Literal["duckdb"] = "duckdb"
     limits: LimitsConfig = LimitsConfig()
+    catalog: CatalogConfig = CatalogConfig()
     model: ModelConfig = ModelConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    lineage: LineageConfig = LineageConfig()
     targets: tuple[str, ...] = ("salesforce", "hubspot", "dynamics")
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 

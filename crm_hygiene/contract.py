@@ -36,7 +36,11 @@ POLARS_TYPES: dict[str, pl.DataType] = {
 
 
 class Column(BaseModel):
-    """One column of the glossary: a name with one meaning and one type everywhere."""
+    """One column of the glossary: a name with one meaning and one type everywhere.
+
+    `references` is the `layer.table.column` whose value the column holds; `ages` says that the value
+    changes with the passing of time alone, so that its change is no news about the row.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,6 +49,8 @@ class Column(BaseModel):
     meaning: str
     pii: bool = False
     values: tuple[str, ...] | None = None
+    references: str | None = None
+    ages: bool = False
 
     @property
     def polars_type(self) -> pl.DataType:
@@ -80,7 +86,11 @@ class Check(BaseModel):
 
 
 class Contract(BaseModel):
-    """A table: its meaning, grain, key, columns and checks."""
+    """A table: its meaning, grain, key, columns and checks.
+
+    `preview` names the columns a person looks at first, after the key; where there are none, previews
+    show the fullest columns.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,6 +101,7 @@ class Contract(BaseModel):
     key: tuple[str, ...]
     required: tuple[str, ...] = ()
     columns: tuple[Column, ...]
+    preview: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
 
     @property
@@ -112,6 +123,11 @@ class Contract(BaseModel):
     def pii_columns(self) -> frozenset[str]:
         """Names of the columns whose values are masked in messages."""
         return frozenset(c.name for c in self.columns if c.pii)
+
+    @property
+    def told_by(self) -> list[str]:
+        """Names of the columns that tell whether a row changed: those that do not age."""
+        return [c.name for c in self.columns if not c.ages]
 
     def empty(self) -> pl.DataFrame:
         """A frame of the contract's schema without rows."""
@@ -233,6 +249,11 @@ def load_contract(path: Path, glossary: dict[str, Column]) -> Contract:
         if name not in glossary:
             raise ConfigurationError(
                 f"{path}: column '{name}' is not in columns.yaml{nearest(name, list(glossary))}"
+            )
+    for name in spec.get("preview", []):
+        if name not in names:
+            raise ConfigurationError(
+                f"{path}: the preview names a column the table lacks: '{name}'{nearest(name, names)}"
             )
     checks = tuple(_check(path, c) for c in spec.pop("checks", []))
     for check in checks:

@@ -9,8 +9,10 @@ fingerprint of its inputs and of its content; content that is already live is no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import content_of
+
+# Commits that change rows; others make the table, add constraints or tidy its files.
+_ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "RESTORE"})
+
+_QUOTED = re.compile("'([^']*)'")
 
 _TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 30 days"}
 
@@ -44,6 +51,59 @@ def _in_short(error: Exception) -> str:
 def _delta_ready(frame: pl.DataFrame) -> pa.Table:
     """Arrow with plain types: views become large strings, which every Delta reader knows."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One commit that changed rows: its number, its time, the state it left (see `Lake.state`), its rows."""
+
+    version: int
+    published_at: datetime
+    state: str
+    row_count: int | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as it stands: its version, its state (see `Lake.state`), the addresses of its files."""
+
+    version: int
+    state: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What Delta keeps of a version beside its rows; nulls only of columns it keeps statistics of."""
+
+    version: int
+    row_count: int
+    byte_count: int
+    file_count: int
+    null_counts: dict[str, int]
+
+
+def _outdated(delta: DeltaTable, constraints: dict[str, str]) -> list[str]:
+    """Constraints that the contract has dropped since the table was made, or whose values it changed.
+
+    They would refuse rows that are right now. Newer ones are left to the gate: adding one would check
+    rows that are about to be replaced.
+    """
+    prefix = "delta.constraints."
+    found = {
+        key.removeprefix(prefix): rule
+        for key, rule in delta.metadata().configuration.items()
+        if key.startswith(prefix)
+    }
+
+    def values(rule: str) -> set[str]:
+        return set(_QUOTED.findall(rule))  # Delta words a rule in its own way, its values stay
+
+    return sorted(
+        name
+        for name, rule in found.items()
+        if name not in constraints or values(rule) != values(constraints[name])
+    )
 
 
 @dataclass
@@ -96,13 +156,61 @@ class Lake:
         last = delta.history(1)[0]
         return str(last.get("content") or f"v{delta.version()}")
 
+    def snapshot(self, table: str) -> Snapshot | None:
+        """The live version with its state and files, read at one moment; None if there is no table."""
+        delta = self._open(table)
+        if delta is None:
+            return None
+        version = int(delta.version())
+        content = delta.history(1)[0].get("content")
+        return Snapshot(version, str(content or f"v{version}"), tuple(delta.file_uris()))
+
     def is_current(self, table: str, inputs: str) -> bool:
         """Whether the live version was made from exactly these inputs."""
         return self.metadata(table).get("inputs") == inputs
 
-    def file_uris(self, table: str) -> list[str]:
-        """Parquet files of the live version."""
+    def versions(self, table: str) -> list[TableVersion]:
+        """The commits that changed rows, as far back as the log goes, oldest first."""
         delta = self._open(table)
+        found = []
+        for commit in reversed(delta.history()) if delta is not None else ():
+            if commit.get("operation") not in _ROW_OPERATIONS:
+                continue
+            rows = commit.get("rows")
+            found.append(
+                TableVersion(
+                    version=int(commit["version"]),
+                    published_at=datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
+                    state=str(commit.get("content") or f"v{commit['version']}"),
+                    row_count=None if rows is None else int(rows),
+                )
+            )
+        return found
+
+    def statistics(self, table: str) -> Statistics | None:
+        """Rows, bytes, files and nulls of the live version, from the log alone; None if there is none."""
+        delta = self._open(table)
+        if delta is None:
+            return None
+        files: Any = pl.from_arrow(pa.table(delta.get_add_actions(flatten=True)))
+        prefix = "null_count."
+        nulls = {
+            name.removeprefix(prefix): int(files[name].sum())
+            for name in files.columns
+            # A file without statistics of a column makes the column's sum unknown.
+            if name.startswith(prefix) and files[name].dtype.is_integer() and not files[name].null_count()
+        }
+        return Statistics(
+            version=int(delta.version()),
+            row_count=int(files["num_records"].sum()) if files.height else 0,
+            byte_count=int(files["size_bytes"].sum()) if files.height else 0,
+            file_count=files.height,
+            null_counts=nulls,
+        )
+
+    def file_uris(self, table: str, version: int | None = None) -> list[str]:
+        """Parquet files of a version, by default the live one."""
+        delta = self._open(table, version)
         return [] if delta is None else list(delta.file_uris())
 
     def scan(self, contract: Contract, version: int | None = None) -> pl.LazyFrame:
@@ -154,6 +262,8 @@ class Lake:
             constraints = contract.constraints()
             if constraints and delta.version() == 0:
                 delta.alter.add_constraint(dict(sorted(constraints.items())))
+            for name in _outdated(delta, constraints):
+                delta.alter.drop_constraint(name)
         except (DeltaError, OSError) as error:
             raise LakeError(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
         return delta

@@ -62,18 +62,21 @@ class TableMapping:
     """How rows of a source become rows of one conformed table.
 
     `table` is the bare name (`people`); `columns` maps conformed columns to expressions and always
-    holds `record_id`; a row is taken if every condition of `when` holds.
+    holds `record_id`; a row is taken if every condition of `when` holds. `changed_at` maps conformed columns
+    to where the source tells when it changed that field.
     """
 
     table: str
     columns: dict[str, Expression]
     when: tuple[Condition, ...] = ()
+    changed_at: dict[str, Expression] = field(default_factory=dict)
 
     @property
     def vendor_columns(self) -> tuple[str, ...]:
         """Vendor columns the block reads, filters first."""
         names = [c.column for c in self.when]
         names += [name for e in self.columns.values() for name in e.columns]
+        names += [name for e in self.changed_at.values() for name in e.columns]
         return tuple(dict.fromkeys(names))
 
     def predicate(self) -> pl.Expr:
@@ -188,6 +191,11 @@ class Mapping(BaseModel):
                     "columns": {
                         n: [type(e).__name__, e.model_dump(mode="json")] for n, e in block.columns.items()
                     },
+                    **(
+                        {"changed_at": {n: e.model_dump(mode="json") for n, e in block.changed_at.items()}}
+                        if block.changed_at
+                        else {}
+                    ),
                 }
                 for block in blocks
             ]
@@ -273,7 +281,9 @@ def _table_mapping(table: str, spec: Any) -> TableMapping:
         raise ValueError(f"tables.{table}: no conformed table has that name{nearest(table, known)}")
     names = contract_of(f"conformed.{table}").column_names
     made_here = {"source", "file", "row_number", "landed_at", "content_hash", "problems", "observed_at"}
+    made_here.add("field_times")
     columns: dict[str, Expression] = {}
+    changed_at: dict[str, Expression] = {}
     for name, expression in spec.items():
         if name == "when":
             continue
@@ -284,6 +294,11 @@ def _table_mapping(table: str, spec: Any) -> TableMapping:
         if name in made_here:
             raise ValueError(f"tables.{table}.{name}: the pipeline fills this column itself; leave it out")
         try:
+            if isinstance(expression, dict) and "changed_at" in expression:
+                if "field_times" not in names:
+                    raise ValueError(f"changed_at: conformed.{table} keeps no change times of fields")
+                changed_at[name] = parse_expression(expression["changed_at"])
+                expression = {k: v for k, v in expression.items() if k != "changed_at"}
             columns[name] = parse_expression(expression)
         except ValueError as error:
             raise ValueError(f"tables.{table}.{name}: {_said(error)}") from error
@@ -304,7 +319,7 @@ def _table_mapping(table: str, spec: Any) -> TableMapping:
             parsed.append(Condition.model_validate(condition))
         except ValueError as error:
             raise ValueError(f"tables.{table}.when: {_said(error)}") from error
-    return TableMapping(table=table, columns=columns, when=tuple(parsed))
+    return TableMapping(table=table, columns=columns, when=tuple(parsed), changed_at=changed_at)
 
 
 def _said(error: ValueError) -> str:

@@ -17,8 +17,11 @@ from crm_hygiene.config import Config
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import code_fingerprint, fingerprint
+from crm_hygiene.golden.consent_rules import ConsentRules, load_consent_rules
+from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.lake import Lake
 from crm_hygiene.mapping import Mapping, load_mappings
+from crm_hygiene.survivorship import Rules, load_rules
 
 BUILT_IN_SOURCES = Path(__file__).parent / "sources"
 
@@ -48,6 +51,33 @@ def _check_rules(config: Config) -> None:
             raise ConfigurationError(f"rules.{name}: {config.resolve(path)}: no such file")
 
 
+def survivorship_of(config: Config, mappings: dict[str, Mapping]) -> Rules:
+    """The survivorship rules in use.
+
+    Raises
+    ------
+    ConfigurationError
+        one line per mistake, each with file, line and the nearest right word; a source that is switched
+        off is not unknown.
+    """
+    own = config.rules.survivorship
+    systems = {mapping.system for mapping in mappings.values()}
+    known = {*mappings, *systems, *config.sources.disabled}
+    return load_rules(config.resolve(own) if own else None, known)
+
+
+def lead_rules_of(config: Config) -> LeadRules:
+    """The rules of leads in use; ConfigurationError as of `survivorship_of`."""
+    own = config.rules.leads
+    return load_lead_rules(config.resolve(own) if own else None)
+
+
+def consent_rules_of(config: Config) -> ConsentRules:
+    """The rules of consent in use; ConfigurationError as of `survivorship_of`."""
+    own = config.rules.consent
+    return load_consent_rules(config.resolve(own) if own else None)
+
+
 @dataclass
 class Night:
     """One run over one lake."""
@@ -71,23 +101,42 @@ class Night:
         Raises
         ------
         ConfigurationError
-            if a mapping is wrong, or a folder or rules file that hygiene.yaml names is missing.
+            if a mapping or the rules of survivorship, leads or consent are wrong, or a folder or rules file
+            that hygiene.yaml names is missing.
         """
         _check_rules(config)
         lake = Lake(config.lake_uri, dict(config.lake.storage_options))
         mappings = mappings_of(config)
+        survivorship_of(config, mappings)
+        lead_rules_of(config)
+        consent_rules_of(config)
         return cls(config, lake, mappings) if run_id is None else cls(config, lake, mappings, run_id)
 
     @cached_property
     def rules(self) -> str:
-        """Fingerprint of everything but data: code, contracts, mappings, the user's rules files."""
+        """Fingerprint of all but data: code, contracts, mappings, the user's rules and what they extend."""
         own = {
             name: path.read_text(encoding="utf-8")
             for name, value in self.config.rules
             if value is not None and (path := self.config.resolve(value)).is_file()
         }
         mapped = {name: mapping.fingerprint for name, mapping in self.mappings.items()}
-        return fingerprint([code_fingerprint(), mapped, own])
+        return fingerprint([code_fingerprint(), mapped, own, self.survivorship.fingerprint])
+
+    @cached_property
+    def survivorship(self) -> Rules:
+        """The survivorship rules in use."""
+        return survivorship_of(self.config, self.mappings)
+
+    @cached_property
+    def lead_rules(self) -> LeadRules:
+        """The rules of leads in use."""
+        return lead_rules_of(self.config)
+
+    @cached_property
+    def consent_rules(self) -> ConsentRules:
+        """The rules of consent in use."""
+        return consent_rules_of(self.config)
 
     @property
     def systems(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.explanation.charts import charts_folder
 from crm_hygiene.landing import Discovery, content_hash, discover
 from crm_hygiene.night import Night
+from crm_hygiene.report import report_path
 from crm_hygiene.runs import published_by
 
 
@@ -44,6 +45,7 @@ class Summary:
     suppressed: int
     catalog: str
     charts: str | None
+    report: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -156,4 +158,5 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         suppressed=int(suppressed or 0),
         catalog=str(night.config.catalog_path),
         charts=str(charts) if (charts := charts_folder(night)).is_dir() else None,
+        report=str(report) if (report := report_path(night)).is_file() else None,
     )

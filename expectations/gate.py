@@ -200,7 +200,7 @@ def _verdict(
         "is_passed": finding.is_passed,
         "row_count": row_count,
         "failed_count": None if finding.rows is None else len(finding.rows),
-        "examples": examples_of(contract, rows),
+        "examples": examples_of(contract, rows, check),
         "observed": "no rows"
         if not row_count and finding.rows is None and finding.is_passed
         else observed_text(contract, check, finding, row_count),

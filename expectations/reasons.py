@@ -61,14 +61,24 @@ def reasons_of(contract: Contract, frame: pl.DataFrame, name: str, check: Check)
     return frame.select(told.alias("reason")).to_series()
 
 
-def examples_of(contract: Contract, frame: pl.DataFrame, limit: int = 10) -> list[str]:
-    """Keys of up to `limit` of the rows in `frame`, as `source=…, record_id=…`, sorted, each once."""
+def examples_of(contract: Contract, frame: pl.DataFrame, check: Check, limit: int = 10) -> list[str]:
+    """Up to `limit` of the rows in `frame`, as `source=…, record_id=… (email: j***)`, sorted, each once.
+
+    The key, then what the check read where that is something else and not missing; masked like reasons.
+    """
     key = [name for name in contract.key if name in frame.columns]
     if not key or frame.is_empty():
         return []
     told = pl.concat_str(
         [pl.concat_str(pl.lit(f"{name}="), shown(contract, frame, name)) for name in key], separator=", "
     )
+    values = [
+        pl.concat_str(pl.lit(f"{name}: "), shown(contract, frame, name))
+        for name in columns_of(contract, check)
+        if name not in key and name in frame.columns
+    ]
+    if values and check.expectation != "expect_column_values_to_not_be_null":
+        told = pl.concat_str(told, pl.lit(" ("), pl.concat_str(values, separator=", "), pl.lit(")"))
     return frame.select(told.alias("example").unique().bottom_k(limit).sort()).to_series().to_list()
 
 

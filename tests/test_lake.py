@@ -181,3 +181,15 @@ def test_content_fingerprint_knows_rows_not_their_order(rows: list[Any], random:
     assert content_of(pl.DataFrame(mixed, schema=schema, orient="row")) == content_of(frame)
     more = pl.concat([frame, pl.DataFrame([("new", 100)], schema=schema, orient="row")])
     assert content_of(more) != content_of(frame)
+
+
+def test_a_constraint_that_the_contract_dropped_refuses_nothing_any_more(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    contract = contract_of("golden.relationships")
+    strict = contract.model_copy(update={"required": ("job_title", "is_current")})
+    row = {"person_entity_id": "P-1", "account_entity_id": "O-1", "role": "employee", "is_current": True}
+    lake.publish(strict, strict.shape(pl.DataFrame([{**row, "job_title": "Clerk"}])), {"inputs": "1"})
+    with pytest.raises(LakeError):
+        lake.publish(strict, strict.shape(pl.DataFrame([row])), {"inputs": "2"})
+    lake.publish(contract, contract.shape(pl.DataFrame([row])), {"inputs": "3"})
+    assert lake.read(contract)["job_title"].to_list() == [None]

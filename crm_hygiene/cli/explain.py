@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from crm_hygiene.cli.explain_cell import cell_target, explain_target
 from crm_hygiene.cli.json_output import print_json
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
@@ -59,8 +60,9 @@ def explain(
     targets: Annotated[
         list[str],
         typer.Argument(
-            help="A record (source:record_id), an entity id (P-…, O-…), or two of them.",
-            metavar="TARGET [TARGET]",
+            help="A record (source:record_id), an entity id (P-…, O-…), or two of them; or an entity id "
+            "and a golden column: P-… email.",
+            metavar="TARGET [TARGET|COLUMN]",
         ),
     ],
     kind: Annotated[
@@ -70,17 +72,47 @@ def explain(
         Path | None,
         typer.Option("--chart", help="Write Splink's waterfall chart to this .html file; it opens offline."),
     ] = None,
+    night_: Annotated[
+        str | None,
+        typer.Option(
+            "--night",
+            metavar="TIME|VERSION|RUN",
+            help="How an entity or a cell was on an earlier night: a time, a version of the golden table or "
+            "a run id.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME|VERSION|RUN",
+            help="What changed of an entity or a cell since that night (until --night, if given), and why.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Why two records are (not) one, whose a record is, what holds an entity together."""
-    if len(targets) > 2:
-        raise ConfigurationError(f"explain takes one or two targets, not {len(targets)}")
+    """Why two records are (not) one, whose a record is, what holds an entity together, why a cell says so."""
     if chart is not None:
         check_chart_file(chart)
     night = Night.open(load_config(config))
+    cell = cell_target(targets)
+    if cell is not None and (cell.column or night_ or since):
+        if chart is not None:
+            raise ConfigurationError("--chart draws links of records and entities as they are now")
+        found = explain_target(night, cell, night_, since)
+        assert found is not None
+        _print(found, as_json)
+        return
+    if night_ or since:
+        raise ConfigurationError("--night and --since look at an entity (P-…, O-…) or a cell of one")
+    if len(targets) > 2:
+        raise ConfigurationError(
+            f"explain takes one or two targets, or a golden table, an entity and a column, not "
+            f"{len(targets)} words"
+        )
     answer = answer_for(night, targets, None if kind is None else _KINDS[kind])
     if chart is not None:
         if not answer.pairs:
@@ -98,6 +130,15 @@ def explain(
         console.print(f"\nchart: {escape(str(chart))}", highlight=False, soft_wrap=True)
     elif answer.hint:
         console.print(f"\n[dim]{escape(answer.hint)}[/dim]", highlight=False, soft_wrap=True)
+
+
+def _print(found: Explanation, as_json: bool) -> None:
+    if as_json:
+        print_json(found.as_json())
+        return
+    console = Console()
+    for line in found.lines():
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 _KINDS: dict[Kind, EntityKind] = {Kind.person: "person", Kind.organisation: "organisation"}

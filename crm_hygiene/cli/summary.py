@@ -165,7 +165,8 @@ def _show_cash(summary: Summary, console: Console) -> None:
 def _show_next(summary: Summary, console: Console) -> None:
     console.print("\n[bold]Where to look next[/bold]")
     program = _program()
-    lines = [
+    lines = [("the night on one page, for a browser", summary.report)] if summary.report else []
+    lines += [
         ("golden customers", f'{program} query "select * from golden.contacts limit 20"'),
         ("where a cell came from", f'{program} query "select * from golden.provenance limit 20"'),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from crm_hygiene.conform.field_times import PREFIX, with_field_times
 from crm_hygiene.conform.standard import plain, standardise_table
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import landing_column, landing_contract
@@ -26,6 +27,9 @@ _OBSERVED = (
     "order_date",
 )
 
+#: A row here is what somebody said, not what a record is: all of them stay, none is out of date.
+STATEMENTS = "consents"
+
 Refusals = pl.DataFrame
 """Landed rows that a gate refused, in the columns of `REFUSED_COLUMNS`."""
 
@@ -42,7 +46,8 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
     """The landed rows of one block as raw text columns of the conformed table."""
     contract = landing_contract(mapping)
     rows = night.lake.scan(contract)
-    if mapping.delivery == "snapshot":
+    # What somebody said stays said, though a later snapshot does not repeat it.
+    if mapping.delivery == "snapshot" and block.table != STATEMENTS:
         rows = rows.filter(pl.col("_landed_at") == pl.col("_landed_at").max())
     vendor = {landing_column(name): name for name in mapping.vendor_columns}
     nulls = ["", *mapping.nulls]
@@ -64,6 +69,7 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
     known = set(contract_of(f"conformed.{block.table}").column_names)
     return rows.filter(block.predicate()).select(
         *(e.alias(name) for name, e in columns.items()),
+        *(e.to_polars().alias(f"{PREFIX}{name}") for name, e in block.changed_at.items()),
         pl.lit(mapping.source).alias("source"),
         *([pl.lit(mapping.object).alias("object")] if "object" in known and "object" not in columns else []),
         pl.col("_file").alias("file"),
@@ -91,10 +97,19 @@ def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     return pl.concat([newest, frame.filter(pl.col("record_id").is_null())]).drop("_modified")
 
 
+def _first_said(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each statement once, as it landed first; what a later export repeats is nothing new."""
+    order = ["landed_at", "file", "row_number"]
+    named = frame.filter(pl.col("record_id").is_not_null()).sort(order)
+    first = named.unique(["record_id", "content_hash"], keep="first", maintain_order=True)
+    return pl.concat([first, frame.filter(pl.col("record_id").is_null())])
+
+
 def _conform_source(
     night: Night, contract: Contract, mapping: Mapping, refused: Refusals | None
 ) -> pl.DataFrame:
-    blocks = [_raw(night, mapping, block) for block in mapping.tables[contract.table.split(".")[1]]]
+    table = contract.table.split(".")[1]
+    blocks = [_raw(night, mapping, block) for block in mapping.tables[table]]
     raw = pl.concat(blocks, how="diagonal").collect()
     if refused is not None:
         # Only the records whose newest row was refused are looked at again, without those rows.
@@ -104,7 +119,8 @@ def _conform_source(
         )
     if raw.height == 0:
         return contract.empty()
-    frame = standardise_table(_latest(raw, mapping), contract, mapping)
+    rows = raw if table == STATEMENTS else _latest(raw, mapping)
+    frame = with_field_times(standardise_table(rows, contract, mapping), rows, mapping)
     stated = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in _OBSERVED if c in frame.columns]
     frame = frame.with_columns(
         # A change time after the landing is a wrong clock; it must not win by being in the future.
@@ -116,11 +132,12 @@ def _conform_source(
     # Columns that only helped to standardise (a country, to read a phone) are not the table's.
     frame = contract.shape(frame.select(c for c in contract.column_names if c in frame.columns))
     content = frame.select(c for c in frame.columns if c not in _NOT_CONTENT)
-    return frame.with_columns(content_hash=content.hash_rows(seed=0).cast(pl.String))
+    frame = frame.with_columns(content_hash=content.hash_rows(seed=0).cast(pl.String))
+    return _first_said(frame) if table == STATEMENTS else frame
 
 
 def conform_table(night: Night, table: str, refused: Refusals | None = None) -> pl.DataFrame:
-    """All rows of a conformed table, one per (source, record_id).
+    """All rows of a conformed table, one per key.
 
     Parameters
     ----------
@@ -132,8 +149,10 @@ def conform_table(night: Night, table: str, refused: Refusals | None = None) -> 
 
     Returns
     -------
-    a frame of the contract `conformed.<table>`.
+    a frame of the contract `conformed.<table>`; of consents every distinct statement of a record.
     """
     contract = contract_of(f"conformed.{table}")
+    if refused is not None and table == STATEMENTS:
+        return contract.empty()  # no statement stands in for another one
     parts = [_conform_source(night, contract, mapping, refused) for mapping in feeding(night, table)]
     return pl.concat([contract.empty(), *parts])

@@ -8,21 +8,28 @@ from datetime import datetime
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden.lists import sorted_lists
+from crm_hygiene.golden.contacts import columns_judged
+from crm_hygiene.golden.hierarchy import climb
+from crm_hygiene.golden.lists import LISTED, best_first, sorted_lists
 from crm_hygiene.golden.quality_score import add_scores, consistency, summarise_records
 from crm_hygiene.golden.references import resolve
 from crm_hygiene.survivorship.candidates import Candidates, gather_candidates
 from crm_hygiene.survivorship.choose import Choice
+from crm_hygiene.survivorship.placeholders import without_placeholders
 from crm_hygiene.survivorship.rules import Rules, survivorship_columns
 
 
 def gather_organisations(
-    organisations: pl.DataFrame, members: pl.DataFrame, rules: Rules, systems: Mapping[str, str]
+    organisations: pl.DataFrame,
+    members: pl.DataFrame,
+    rules: Rules,
+    systems: Mapping[str, str],
+    undeliverable: pl.Series,
 ) -> Candidates:
     """Live organisation records by entity, each with the entity of its parent.
 
     A parent that is the entity itself (both records were linked) is none, and one without a live
-    record is none.
+    record is none. `undeliverable` are addresses that mail does not reach.
     """
     keys = ["source", "record_id"]
     live = organisations.filter(~pl.col("is_deleted").fill_null(False)).select(keys)
@@ -40,16 +47,25 @@ def gather_organisations(
     )
     joined = organisations.join(
         parents.select(*keys, "parent_entity_id"), on=keys, how="left", maintain_order="left"
+    ).with_columns(is_bounced=pl.col("email").is_in(undeliverable.implode()).fill_null(False))
+    columns = [*survivorship_columns("accounts"), "email_domain", *columns_judged(rules, "accounts")]
+    return gather_candidates(
+        without_placeholders(joined, rules.accounts), members, systems, columns, rules.times
     )
-    preferred = [r.prefer.column for r in rules.accounts.all_rules.values() if r.prefer is not None]
-    columns = [*survivorship_columns("accounts"), "email_domain", *preferred]
-    return gather_candidates(joined, members, systems, columns)
 
 
 def build_accounts(
-    candidates: Candidates, choices: list[Choice], rules: Rules, as_of: datetime
+    candidates: Candidates,
+    choices: list[Choice],
+    circles: pl.DataFrame,
+    rules: Rules,
+    as_of: datetime,
+    questions: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """golden.accounts, sorted by entity_id, in the contract's shape."""
+    """golden.accounts, sorted by entity_id, in the contract's shape.
+
+    `circles` are where parents were cut (`hierarchy.without_circles`).
+    """
     count = candidates.entities.len()
     frame = pl.DataFrame({"entity_id": candidates.entities}).hstack(
         summarise_records(candidates).drop("entity")
@@ -57,9 +73,13 @@ def build_accounts(
     for choice in choices:
         frame = frame.hstack(choice.golden())
     frame = frame.with_columns(
-        sorted_lists(_domains(candidates), count).alias("domains"), consistency(choices, count)
+        *(best_first(choices, of, count).alias(name) for name, of in LISTED["accounts"].items()),
+        sorted_lists(_domains(candidates), count).alias("domains"),
+        consistency(choices, count),
     )
-    return contract_of("golden.accounts").shape(add_scores(frame, rules.accounts, as_of))
+    for told in (climb(frame.select("entity_id", "parent_entity_id")), circles):
+        frame = frame.join(told, on="entity_id", how="left", maintain_order="left")
+    return contract_of("golden.accounts").shape(add_scores(frame, rules.accounts, as_of, questions))
 
 
 def _domains(candidates: Candidates) -> pl.DataFrame:

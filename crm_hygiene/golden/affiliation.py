@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from crm_hygiene.golden.lead_matching import Accounts
+from crm_hygiene.golden.leads import LEAD_KINDS
 from crm_hygiene.golden.references import resolve, unambiguous
 
 _NEEDED = [
@@ -58,3 +60,70 @@ def affiliate_people(
         )
         .filter(pl.col("account_entity_id").is_not_null())
     )
+
+
+def matchable_accounts(
+    people: pl.DataFrame,
+    members: pl.DataFrame,
+    affiliations: pl.DataFrame,
+    organisations: pl.DataFrame,
+    organisation_members: pl.DataFrame,
+    tied: pl.DataFrame,
+    opportunities: pl.DataFrame,
+    systems: Mapping[str, str],
+) -> Accounts:
+    """What leads are matched against.
+
+    `affiliations` are those of `affiliate_people`, of which the contacts' count; `tied` interactions
+    with their person (`activities.tie_people`). An account is active when something was done with it
+    or with a person whose newest contact record belongs to it, or when an opportunity of it changed.
+    """
+    keys = ["source", "record_id"]
+    records = (
+        organisations.filter(~pl.col("is_deleted").fill_null(False))
+        .select(
+            *keys,
+            "website_domain",
+            "organisation_name_normalised",
+            "country_code",
+            "employee_count",
+            "created_at",
+            "observed_at",
+        )
+        .join(organisation_members.select(*keys, "entity_id"), on=keys, how="inner")
+        .sort(keys)
+    )
+    of_person = (
+        people.filter(~pl.col("person_kind").is_in(LEAD_KINDS) & ~pl.col("is_deleted").fill_null(False))
+        .select(*keys, "observed_at")
+        .join(affiliations, on=keys, how="inner")
+        .join(members.select(*keys, person_entity_id="entity_id"), on=keys, how="inner")
+        .sort(["observed_at", *keys], descending=[True, False, False], nulls_last=True)
+        .unique("person_entity_id", keep="first", maintain_order=True)
+        .select("person_entity_id", account="account_entity_id")
+    )
+    by_person = (
+        tied.group_by("person_entity_id")
+        .agg(at=pl.col("occurred_at").max())
+        .join(of_person, on="person_entity_id", how="inner")
+        .select("account", "at")
+    )
+    own = tied.filter(pl.col("organisation_record_id").is_not_null())
+    deals = opportunities.filter(~pl.col("is_deleted").fill_null(False))
+    by_key = (
+        resolve(
+            frame.select("source", "organisation_record_id", at=at),
+            "organisation_record_id",
+            organisation_members,
+            systems,
+            "account",
+        ).select("account", "at")
+        for frame, at in ((own, "occurred_at"), (deals, "observed_at"))
+    )
+    activity = (
+        pl.concat([by_person, *by_key])
+        .drop_nulls()
+        .group_by("account")
+        .agg(last_activity_at=pl.col("at").max())
+    )
+    return Accounts(records, organisation_members, of_person, activity)

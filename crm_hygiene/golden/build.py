@@ -8,14 +8,21 @@ from datetime import datetime
 
 import polars as pl
 
+from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.accounts import build_accounts, gather_organisations
-from crm_hygiene.golden.activities import build_activities
-from crm_hygiene.golden.affiliation import affiliate_people
-from crm_hygiene.golden.consent import effective_consent
+from crm_hygiene.golden.activities import build_activities, tie_people, untied_notes
+from crm_hygiene.golden.affiliation import affiliate_people, matchable_accounts
+from crm_hygiene.golden.consent import ConsentMemory, effective_consent
+from crm_hygiene.golden.consent_statements import vague_notes
 from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
-from crm_hygiene.golden.leads import build_leads
+from crm_hygiene.golden.hierarchy import without_circles
+from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
+from crm_hygiene.golden.lead_states import build_lead_states, unknown_statuses
+from crm_hygiene.golden.leads import build_leads, conversion_notes, live_leads
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.relationships import build_relationships
+from crm_hygiene.survivorship.deliverability import undeliverable
+from crm_hygiene.survivorship.pins import PINS, pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
 
 
@@ -23,15 +30,20 @@ from crm_hygiene.survivorship.rules import Rules
 class Golden:
     """The golden tables, each in its contract's shape and sorted by its key.
 
-    `provenance` is iterated, not held: frames of golden.provenance, one per golden column.
+    `provenance` is iterated, not held: frames of golden.provenance, one per golden column. `notes` are
+    lines a steward should read after the night.
     """
 
     contacts: pl.DataFrame
     accounts: pl.DataFrame
     leads: pl.DataFrame
+    lead_states: pl.DataFrame
     relationships: pl.DataFrame
     activities: pl.DataFrame
+    consents: pl.DataFrame
+    consent_events: pl.DataFrame
     provenance: Provenance
+    notes: tuple[str, ...] = ()
 
 
 def build_golden(
@@ -44,36 +56,78 @@ def build_golden(
     rules: Rules,
     as_of: datetime,
     systems: Mapping[str, str],
+    pins: pl.DataFrame | None = None,
+    users: pl.DataFrame | None = None,
+    opportunities: pl.DataFrame | None = None,
+    versions: pl.DataFrame | None = None,
+    lead_rules: LeadRules | None = None,
+    questions: pl.DataFrame | None = None,
+    memory: ConsentMemory | None = None,
 ) -> Golden:
     """Build every golden table.
 
     `as_of` is the latest landing time (UTC): ages are taken against it, never against the clock.
     `systems` maps source to vendor, so that foreign keys find the other sources of their vendor.
-    Frames are conformed.* and linked.*_members; entities whose every record is deleted have no row,
-    while their statements of consent stay in the ledger.
+    `questions` is linked.questions; without it every golden row counts as unique.
+    `pins` is stewardship.pins; without it nothing is pinned. `users`, `opportunities` and `versions`
+    (conformed.person_versions) count as empty where they are left out. Frames are conformed.* and
+    linked.*_members; entities whose every record is deleted have no row, while their statements of consent
+    stay in the ledger. `memory` is what is known of consent besides.
     """
     affiliations = affiliate_people(people, organisations, organisation_members, systems)
-    persons = gather_people(people, person_members, affiliations, rules, systems)
-    person_choices = choose_fields(persons, "contacts", rules, as_of)
+    bounced = undeliverable(interactions, people, "email_normalised", rules.bounces, systems)
+    persons = gather_people(people, person_members, affiliations, rules, systems, bounced)
+    log = contract_of(PINS).empty() if pins is None else pins
+    person_pins = pins_of_entities(log, person_members, "contacts")
+    person_choices = choose_fields(persons, "contacts", rules, as_of, person_pins)
     living = person_members.filter(pl.col("entity_id").is_in(persons.entities.implode()))
-    consent, consent_provenance = effective_consent(people, living, consents, interactions, systems)
-    contacts = build_contacts(persons, person_choices, consent, rules, as_of)
+    consent = effective_consent(people, living, consents, interactions, systems, bounced, memory)
+    contacts = build_contacts(persons, person_choices, consent.contacts, rules, as_of, questions)
 
-    companies = gather_organisations(organisations, organisation_members, rules, systems)
-    company_choices = choose_fields(companies, "accounts", rules, as_of)
+    bounced = undeliverable(interactions, organisations, "email", rules.bounces, systems)
+    companies = gather_organisations(organisations, organisation_members, rules, systems, bounced)
+    company_pins = pins_of_entities(log, organisation_members, "accounts")
+    companies, circles = without_circles(companies, rules, as_of, company_pins)
+    company_choices = choose_fields(companies, "accounts", rules, as_of, company_pins)
     living_companies = organisation_members.filter(pl.col("entity_id").is_in(companies.entities.implode()))
+    users = contract_of("conformed.users").empty() if users is None else users
+    versions = contract_of("conformed.person_versions").empty() if versions is None else versions
+    if opportunities is None:
+        opportunities = contract_of("conformed.opportunities").empty()
+    lead_rules = lead_rules or load_lead_rules()
+    relationships = build_relationships(persons, versions, living_companies, systems)
+    tied = tie_people(interactions, people, living, systems)
+    matchable = matchable_accounts(
+        people, living, affiliations, organisations, living_companies, tied, opportunities, systems
+    )
+    inquiries = live_leads(people, living)
+    states = build_lead_states(inquiries, versions, systems, lead_rules)
+    leads = build_leads(
+        inquiries, states, matchable, people, living, organisations, opportunities, users, systems, lead_rules
+    )
+    activities = build_activities(tied, contacts, relationships, leads, states, living_companies, systems)
     return Golden(
         contacts=contacts,
-        accounts=build_accounts(companies, company_choices, rules, as_of),
-        leads=build_leads(people, living, affiliations),
-        relationships=build_relationships(persons),
-        activities=build_activities(interactions, people, living, contacts, living_companies, systems),
+        accounts=build_accounts(companies, company_choices, circles, rules, as_of, questions),
+        leads=leads,
+        lead_states=states,
+        relationships=relationships,
+        activities=activities,
+        notes=(
+            *unknown_statuses(states),
+            *conversion_notes(leads),
+            *untied_notes(activities),
+            *vague_notes(consent.statements),
+            *(f"accounts: {problem}" for problem in circles["hierarchy_problem"].head(10)),
+        ),
+        consents=consent.consents,
+        consent_events=consent.events,
         provenance=Provenance(
             choices=(
                 *(("contacts", c) for c in person_choices),
                 *(("accounts", c) for c in company_choices),
             ),
-            stated=consent_provenance,
+            stated=consent.provenance,
             rules=rules,
             as_of=as_of,
         ),

@@ -1,98 +1,79 @@
-"""Effective consent of an entity: any opt-out holds.
+"""Effective consent: what each person allows, from every statement that speaks of them.
 
-Monotone by construction: what a statement applies to is a set union over keys, and the state is the
-maximum of unknown < opt_in < opt_out; no newer statement, added record or merge takes an opt-out
-back. Lifting one is for a person to do at the source and for the ledger to record, not for
-computation.
+Monotone by construction (docs/consent.md has the law and its proof): which opt-outs are in force
+follows from the statements alone, and a person is out if any of their anchors is held by one, so that
+merging people is a union and can only add. Reading words belongs to `consent_statements`, whose a
+statement is and what lifts one to `consent_anchors`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden.references import with_system
+from crm_hygiene.golden.consent_anchors import (
+    KINDS,
+    is_known,
+    lift,
+    opt_out_anchors,
+    record_anchors,
+    stated_anchors,
+)
+from crm_hygiene.golden.consent_rules import EVERYTHING, ConsentRules, load_consent_rules
+from crm_hygiene.golden.consent_statements import as_statements
 
-# Channel of a statement -> golden columns it speaks for; sms and post have no column of their own.
-_SPEAKS_FOR = {"email_consent": ["email", "any"], "phone_consent": ["phone", "any"]}
+# Columns of golden.contacts and the channel each speaks for, whatever the purpose.
+_SPEAKS_FOR = {"email_consent": "email", "phone_consent": "phone"}
+_KIND_WORDS = {number: words for words, number in KINDS.items()}
+_ORIGIN = ["source", "record_id", "file", "landed_at", "row_number", "observed_at"]
 
-_KEYS_OF_A_PERSON = ["source", "record_id", "person_record_id", "email", "email_normalised", "phone"]
 
+@dataclass(frozen=True)
+class ConsentMemory:
+    """What a night knows of consent besides its conformed tables.
 
-def tie_statements(
-    statements: pl.DataFrame, people: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
-) -> pl.DataFrame:
-    """Pairs (statement, entity), unique: which entities a statement of the ledger speaks of.
-
-    `statements` as of `as_statements`; `members` (source, record_id, entity) are the person records
-    of the entities in question. A statement is tied to an entity through every one of: its
-    person_record_id in the same system; the record that states it (same source, record_id equal to a
-    person's or beginning with it and one of `: # | / ~`); an e-mail address; a telephone number. More
-    than one entity may be meant, and then the statement holds for all of them: an address that opted
-    out has opted out. Deleted records of an entity count as well.
+    Attributes
+    ----------
+    rules
+        the consent rules.
+    former
+        source, record_id, entity_id of deleted records, with the entity they left (`former_members`).
+    remembered
+        opt-outs only the suppression list still knows, as of `privacy.recall`.
     """
-    keys = ["source", "record_id"]
-    owned = people.select(*keys, "email", "email_normalised", "phone", "mobile_phone").join(
-        members.select(*keys, "entity"), on=keys, how="inner"
-    )
-    by_system = with_system(owned.select(*keys, "entity"), systems).select(
-        "system", pl.col("record_id").alias("person_record_id"), "entity"
-    )
-    said = statements.select("statement", *_KEYS_OF_A_PERSON)
-    by_person = with_system(said.select("statement", "source", "person_record_id").drop_nulls(), systems)
-    # Only sources that hold people can state something about a record of their own.
-    inline = said.select("statement", *keys).filter(
-        pl.col("source").is_in(owned["source"].unique().implode())
-    )
-    stem = pl.col("record_id").str.extract(r"^(.*?)[:#|/~]")
-    long_stem = pl.col("record_id").str.extract(r"^(.*)[:#|/~]")
-    by_record = pl.concat(
-        inline.select("statement", "source", e.alias("record_id")).drop_nulls()
-        for e in (pl.col("record_id"), stem, long_stem)
-    )
-    by_address = _long(said, "statement", ["email", "email_normalised"], "address")
-    addresses = _long(owned, "entity", ["email", "email_normalised"], "address")
-    by_number = _long(said, "statement", ["phone"], "number")
-    numbers = _long(owned, "entity", ["phone", "mobile_phone"], "number")
-    found = ["statement", "entity"]
-    pairs = [
-        by_person.join(by_system.unique(), on=["system", "person_record_id"]).select(*found),
-        by_record.join(owned.select(*keys, "entity"), on=keys).select(*found),
-        by_address.join(addresses, on="address").select(*found),
-        by_number.join(numbers, on="number").select(*found),
-    ]
-    return pl.concat(pairs).unique()
+
+    rules: ConsentRules
+    former: pl.DataFrame | None = None
+    remembered: pl.DataFrame | None = None
 
 
-def _long(frame: pl.DataFrame, owner: str, columns: list[str], name: str) -> pl.DataFrame:
-    """Distinct (owner, value) over several columns, values in lower case."""
-    parts = (frame.select(owner, pl.col(c).str.to_lowercase().alias(name)).drop_nulls() for c in columns)
-    return pl.concat(parts).unique()
+@dataclass(frozen=True)
+class Consent:
+    """What follows from the statements for the entities in question.
 
-
-def as_statements(consents: pl.DataFrame, interactions: pl.DataFrame) -> pl.DataFrame:
-    """The ledger plus every `unsubscribe` among the interactions, which is an e-mail opt-out.
-
-    `statement` is the row's position; `rank` its place in the order of source and record_id, which
-    settles ties whatever the order of rows.
+    Attributes
+    ----------
+    events, consents
+        golden.consent_events and golden.consents.
+    contacts
+        entity_id, email_consent, phone_consent, is_suppressed, sorted; only entities about whom
+        something was said. is_suppressed: e-mail is opted out of, for any purpose.
+    provenance
+        frames of golden.provenance, one per consent column of the contacts, naming the newest
+        statement of the state that holds; `unknown` has no row.
+    statements
+        of `as_statements`.
     """
-    origin = ["file", "row_number", "observed_at"]
-    ledger = consents.select(
-        *_KEYS_OF_A_PERSON, "channel", "consent_state", *origin, at=pl.coalesce("stated_at", "observed_at")
-    )
-    left = interactions.filter(pl.col("interaction_kind") == "unsubscribe").select(
-        *_KEYS_OF_A_PERSON,
-        pl.lit("email").alias("channel"),
-        pl.lit("opt_out").alias("consent_state"),
-        *origin,
-        at=pl.coalesce("occurred_at", "observed_at"),
-    )
-    both = pl.concat([ledger, left], rechunk=False).with_row_index("statement")
-    order = ["source", "record_id", "channel", "consent_state", "at"]
-    place = both.select("statement", *order).sort(order).select("statement").with_row_index("rank")
-    return both.hstack(place.sort("statement").select("rank"))
+
+    events: pl.DataFrame
+    consents: pl.DataFrame
+    contacts: pl.DataFrame
+    provenance: tuple[pl.DataFrame, ...]
+    statements: pl.DataFrame
 
 
 def effective_consent(
@@ -101,79 +82,229 @@ def effective_consent(
     consents: pl.DataFrame,
     interactions: pl.DataFrame,
     systems: Mapping[str, str],
-) -> tuple[pl.DataFrame, tuple[pl.DataFrame, ...]]:
-    """State per entity, and its provenance.
+    bounced: pl.Series | None = None,
+    memory: ConsentMemory | None = None,
+) -> Consent:
+    """State per entity, channel and purpose, the ledger behind it, and what contacts show of it.
 
-    Returns
-    -------
-    state
-        entity_id, email_consent, phone_consent, is_suppressed, sorted; only entities about whom
-        something was said. is_suppressed: e-mail is opted out, by itself or through `any`.
-    provenance
-        frames of golden.provenance, one per consent column, naming the newest statement of the
-        state that holds; `unknown` has no row.
+    Parameters
+    ----------
+    people, consents, interactions
+        conformed tables; deleted people count with the entity `members` give them.
+    members
+        source, record_id, entity_id of the entities in question; those of `memory.former` are added.
+    bounced
+        mailboxes that take no mail (`survivorship.deliverability`); no statement of consent.
     """
-    statements = as_statements(consents, interactions)
+    memory = memory or ConsentMemory(load_consent_rules())
+    rules = memory.rules
+    if memory.former is not None:
+        members = pl.concat([members.select(memory.former.columns), memory.former])
+    statements = as_statements(consents, interactions, rules, memory.remembered)
     entities = members["entity_id"].unique().sort()
     numbered = members.join(
         pl.DataFrame({"entity_id": entities}).with_row_index("entity"), on="entity_id", how="left"
+    ).select("source", "record_id", "entity")
+    owned = people.join(numbered, on=["source", "record_id"], how="inner")
+    stated = stated_anchors(statements, systems)
+    anchors = lift(statements, opt_out_anchors(statements, stated, people, systems), rules)
+    ties = _tie(anchors, record_anchors(owned, "entity", systems, anchors))
+    said = _in_force(ties, statements)
+    state, provenance = _contact_states(said, statements, entities)
+    return Consent(
+        events=_events(said, statements, entities),
+        consents=_consents(_cells(said, rules), _undeliverable(owned, bounced), statements, entities, rules),
+        contacts=state,
+        provenance=provenance,
+        statements=statements,
     )
-    ties = tie_statements(statements, people, numbered, systems)
-    at = statements["at"].dt.timestamp("us").fill_null(0)
-    # Positions and numbers only: the ledger's texts are looked up for the statement that holds.
-    said = ties.with_columns(
-        (statements["consent_state"] == "opt_out").gather(ties["statement"]).alias("is_out"),
-        at.gather(ties["statement"]).alias("at"),
-        statements["rank"].gather(ties["statement"]).alias("rank"),
+
+
+def _tie(anchors: pl.DataFrame, owned: pl.DataFrame) -> pl.DataFrame:
+    """One row per statement and entity that share an anchor: (statement, entity, kind, is_lifted, lifted_by).
+
+    An opt-out is lifted for an entity only if it is at every anchor they share.
+    """
+    return (
+        anchors.join(owned, on=["kind", "value"])
+        .sort("statement", "entity", "kind", "lifted_by")
+        .group_by("statement", "entity", maintain_order=True)
+        .agg(pl.col("kind").first(), pl.col("is_lifted").all(), pl.col("lifted_by").max())
+        .with_columns(lifted_by=pl.when("is_lifted").then("lifted_by"))
     )
+
+
+def _in_force(ties: pl.DataFrame, statements: pl.DataFrame) -> pl.DataFrame:
+    """`ties` with what was said; `is_out` is an opt-out in force, `counts` any statement that is."""
+    what = statements.select(
+        "statement", "channel", "purpose", "consent_state", at=pl.coalesce("stated_at", "observed_at")
+    )
+    known = is_known("channel") & is_known("purpose")
+    return ties.join(what, on="statement", how="left", maintain_order="left").with_columns(
+        is_out=(pl.col("consent_state") == "opt_out") & ~pl.col("is_lifted"),
+        counts=~pl.col("is_lifted") & known,
+    )
+
+
+def _newest(said: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Per group the newest statement of the state that holds: opt-outs before opt-ins."""
+    return (
+        said.sort([*by, "is_out", "at", "statement"], descending=[*(False for _ in by), True, True, False])
+        .group_by(by, maintain_order=True)
+        .agg(
+            pl.col("statement").first(),
+            pl.col("is_out").first(),
+            statement_count=pl.len().cast(pl.Int64),
+            is_disputed=pl.col("is_out").any() & ~pl.col("is_out").all(),
+        )
+    )
+
+
+def _cells(said: pl.DataFrame, rules: ConsentRules) -> pl.DataFrame:
+    """The statement that holds per (entity, channel, purpose); `any` speaks for each one there is."""
+    cells = said.filter("counts").select("entity", "statement", "channel", "purpose", "at", "is_out")
+    for column, names in (("channel", rules.channels), ("purpose", rules.purposes)):
+        every = pl.DataFrame({column: EVERYTHING, "each": list(names)})
+        wide = cells.join(every, on=column).with_columns(pl.col("each").alias(column)).drop("each")
+        cells = pl.concat([cells.filter(pl.col(column) != EVERYTHING), wide.select(cells.columns)])
+    return _newest(cells, ["entity", "channel", "purpose"])
+
+
+def _consents(
+    cells: pl.DataFrame,
+    undeliverable: pl.Series,
+    statements: pl.DataFrame,
+    entities: pl.Series,
+    rules: ConsentRules,
+) -> pl.DataFrame:
+    bounced = (
+        undeliverable.to_frame("entity")
+        .join(pl.DataFrame({"purpose": list(rules.purposes)}), how="cross")
+        .with_columns(channel=pl.lit("email"), is_undeliverable=pl.lit(value=True))
+    )
+    both = cells.join(bounced, on=["entity", "channel", "purpose"], how="full", coalesce=True)
+    named = statements.select("statement", "statement_id", "source", "record_id", "stated_at")
+    frame = both.join(named, on="statement", how="left").with_columns(
+        entities.gather(both["entity"]).alias("entity_id"),
+        pl.col("is_undeliverable").fill_null(value=False),
+        pl.col("statement_count").fill_null(0),
+        effective_consent=_state(),
+    )
+    holding = frame.filter(pl.col("statement").is_not_null())
+    ids = _event_ids(holding["statement_id"], holding["entity_id"])
+    frame = frame.join(
+        holding.select("entity_id", "channel", "purpose").with_columns(ids),
+        on=["entity_id", "channel", "purpose"],
+        how="left",
+    )
+    contract = contract_of("golden.consents")
+    return contract.shape(frame.select(contract.column_names)).sort(contract.key)
+
+
+def _undeliverable(owned: pl.DataFrame, bounced: pl.Series | None) -> pl.Series:
+    """`entity` of everyone who has mailboxes and all of them bounced, sorted."""
+    if bounced is None or bounced.is_empty():
+        return owned["entity"].clear()
+    return (
+        owned.filter(pl.col("email_normalised").is_not_null())
+        .group_by("entity")
+        .agg(pl.col("email_normalised").is_in(bounced.implode()).all().alias("is_dead"))
+        .filter("is_dead")["entity"]
+        .sort()
+    )
+
+
+def _state() -> pl.Expr:
+    """`unknown` where no statement holds, which bounces do not change."""
+    return (
+        pl.when(pl.col("is_out").is_null())
+        .then(pl.lit("unknown"))
+        .when("is_out")
+        .then(pl.lit("opt_out"))
+        .otherwise(pl.lit("opt_in"))
+    )
+
+
+def _event_ids(statement_ids: pl.Series, entity_ids: pl.Series) -> pl.Series:
+    """First 32 hexadecimal digits of SHA-256 of statement and entity."""
+    pairs = zip(statement_ids, entity_ids, strict=True)
+    digests = [hashlib.sha256(f"{s}\x1f{e or ''}".encode()).hexdigest()[:32] for s, e in pairs]
+    return pl.Series("event_id", digests, dtype=pl.String)
+
+
+def _events(said: pl.DataFrame, statements: pl.DataFrame, entities: pl.Series) -> pl.DataFrame:
+    """The ledger: one row per tie, and one without a person for each statement of nobody known."""
+    ties = said.select(
+        "statement",
+        entities.gather(said["entity"]).alias("entity_id"),
+        pl.col("kind").replace_strict(_KIND_WORDS, return_dtype=pl.String).alias("tied_by"),
+        "is_lifted",
+        "lifted_by",
+    )
+    every = statements.join(ties, on="statement", how="left").with_columns(
+        is_in_force=~pl.col("is_lifted").fill_null(value=False) & is_known("channel") & is_known("purpose"),
+    )
+    by = every["lifted_by"]
+    contract = contract_of("golden.consent_events")
+    every = every.with_columns(
+        _event_ids(every["statement_id"], every["entity_id"]),
+        statements["statement_id"].gather(by).alias("lifted_by"),
+    )
+    return contract.shape(every.select(contract.column_names)).sort(contract.key)
+
+
+def _contact_states(
+    said: pl.DataFrame, statements: pl.DataFrame, entities: pl.Series
+) -> tuple[pl.DataFrame, tuple[pl.DataFrame, ...]]:
+    """The states golden.contacts shows: a channel is out if it is for any purpose."""
     state = said.select("entity").unique().sort("entity")
-    traced: list[pl.DataFrame] = []
-    for column, channels in _SPEAKS_FOR.items():
-        speaks = statements["channel"].is_in(channels)
-        relevant = said.filter(speaks.gather(said["statement"]))
-        holding = (
-            relevant.sort(["entity", "is_out", "at", "rank"], descending=[False, True, True, False])
-            .group_by("entity", maintain_order=True)
-            .agg(
-                pl.col("statement").first(),
-                pl.col("is_out").first(),
-                said=pl.len(),
-                is_disputed=pl.col("is_out").any() & ~pl.col("is_out").all(),
-            )
+    traced = []
+    for column, channel in _SPEAKS_FOR.items():
+        relevant = said.filter(pl.col("counts") & pl.col("channel").is_in([channel, EVERYTHING]))
+        lifted = said.filter(pl.col("is_lifted") & pl.col("channel").is_in([channel, EVERYTHING]))
+        holding = _newest(relevant, ["entity"]).join(
+            lifted.group_by("entity").agg(lifted_count=pl.len()),
+            on="entity",
+            how="left",
+            maintain_order="left",
         )
         words = pl.when("is_out").then(pl.lit("opt_out")).otherwise(pl.lit("opt_in"))
         state = state.join(
             holding.select("entity", words.alias(column)), on="entity", how="left", maintain_order="left"
         ).with_columns(pl.col(column).fill_null("unknown"))
         traced.append(_trace(column, holding, statements, entities))
-    state = state.select(
+    contacts = state.select(
         entities.gather(state["entity"]).alias("entity_id"),
         *_SPEAKS_FOR,
         is_suppressed=pl.col("email_consent") == "opt_out",
     )
-    return state, tuple(traced)
+    return contacts, tuple(traced)
 
 
 def _trace(column: str, holding: pl.DataFrame, statements: pl.DataFrame, entities: pl.Series) -> pl.DataFrame:
-    origin = ["source", "record_id", "file", "row_number", "observed_at"]
     rows = holding.with_columns(
         entities.gather(holding["entity"]).alias("entity_id"),
-        *(statements[c].gather(holding["statement"]).alias(c) for c in origin),
+        *(statements[c].gather(holding["statement"]).alias(c) for c in _ORIGIN),
     )
-    is_out = pl.col("is_out")
+    is_out, count = pl.col("is_out"), pl.col("statement_count")
     return contract_of("golden.provenance").shape(
         rows.select(
             pl.lit("golden.contacts").alias("table_name"),
             "entity_id",
             pl.lit(column).alias("column_name"),
-            pl.when(is_out).then(pl.lit("opt_out")).otherwise(pl.lit("opt_in")).alias("value"),
+            _state().alias("value"),
             "source",
             "record_id",
             "file",
+            "landed_at",
             "row_number",
             pl.when(is_out)
-            .then(pl.format("any opt-out holds, of {} statements", pl.col("said")))
-            .otherwise(pl.format("opt-in and no opt-out, of {} statements", pl.col("said")))
+            .then(pl.format("any opt-out holds, of {} statements", count))
+            .when(pl.col("lifted_count").is_not_null())
+            .then(
+                pl.format("opt-in, {} earlier opt-outs lifted by it, of {} statements", "lifted_count", count)
+            )
+            .otherwise(pl.format("opt-in and no opt-out, of {} statements", count))
             .alias("rule"),
             pl.when("is_disputed").then(pl.lit("opt_in")).alias("runner_up"),
             "observed_at",

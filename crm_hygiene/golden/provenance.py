@@ -14,12 +14,15 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.survivorship.choose import Choice
+from crm_hygiene.survivorship.pins import PINS
 from crm_hygiene.survivorship.rules import Rules
 
 _PHRASES = {
     "validity": "most valid",
     "recency": "newest",
-    "frequency": "stated by most systems",
+    "agreement": "stated by most systems",
+    "frequency": "stated by most records",
+    "cleared": "changed since it was emptied, newest",
     "completeness": "most complete",
     "longest": "longest",
     "earliest": "earliest",
@@ -62,19 +65,28 @@ def trace_column(table: str, column: str, choice: Choice, rules: Rules, as_of: d
     candidates = choice.candidates
     records = candidates.records
     filled = choice.winners.with_columns(value=records[column].gather(choice.winners["row"])).filter(
-        pl.col("value").is_not_null()
+        pl.col("value").is_not_null() & (pl.col("decided") != "pinned")
     )
     rows = filled["row"]
     origin = candidates.at(
-        rows, ["entity_id", "source", "record_id", "file", "row_number", "observed_at", "size"]
+        rows, ["entity_id", "source", "record_id", "file", "landed_at", "row_number", "observed_at", "size"]
     )
-    other = records[column].gather(filled["runner_up"]).cast(pl.String).alias("other")
+    second = filled["runner_up"]
+    other = pl.DataFrame(
+        [
+            records[column].gather(second).cast(pl.String).alias("other"),
+            records["source"].gather(second).alias("other_source"),
+            records["record_id"].gather(second).alias("other_record_id"),
+        ]
+    )
     trust = candidates.trust(choice.rule, rules, as_of).gather(rows).alias("trust")
     frame = pl.concat(
-        [filled.select("candidate_count", "decided", pl.col("value").cast(pl.String)), origin],
+        [filled.select("candidate_count", "decided", "test", pl.col("value").cast(pl.String)), origin],
         how="horizontal",
-    ).with_columns(other, trust)
-    return contract_of("golden.provenance").shape(
+    ).with_columns(*other.get_columns(), trust)
+    # Records that differ elsewhere in a group, or state nothing here, are no runner-up of this cell.
+    is_other = pl.col("other") != pl.col("value")
+    traced = contract_of("golden.provenance").shape(
         frame.select(
             pl.lit(f"golden.{table}").alias("table_name"),
             "entity_id",
@@ -83,10 +95,53 @@ def trace_column(table: str, column: str, choice: Choice, rules: Rules, as_of: d
             "source",
             "record_id",
             "file",
+            "landed_at",
             "row_number",
             _rule_text(choice).alias("rule"),
-            pl.when(pl.col("other") != pl.col("value")).then("other").alias("runner_up"),
+            pl.when(is_other).then("other").alias("runner_up"),
+            pl.when(is_other).then("other_source").alias("runner_up_source"),
+            pl.when(is_other).then("other_record_id").alias("runner_up_record_id"),
             "observed_at",
+        )
+    )
+    return pl.concat([traced, _trace_pins(table, column, choice)]).sort("entity_id")
+
+
+def _trace_pins(table: str, column: str, choice: Choice) -> pl.DataFrame:
+    """Rows of golden.provenance for the cells a steward pinned.
+
+    The pin is the record; the runner-up is what the rules would have chosen.
+    """
+    contract = contract_of("golden.provenance")
+    records = choice.candidates.records
+    pinned = choice.pinned
+    if pinned.is_empty():
+        return contract.empty()
+    said = pl.format("pin by {} on {}", "decided_by", pl.col("decided_at").dt.date().cast(pl.String))
+    pinned = pinned.filter(pl.col(column).is_not_null()).join(
+        choice.winners.select("entity", "row"), on="entity", how="left", maintain_order="left"
+    )
+    second = [
+        records[name].gather(pinned["row"]).cast(pl.String).alias(f"other_{name}")
+        for name in (column, "source", "record_id")
+    ]
+    is_other = pl.col(f"other_{column}").is_not_null() & (pl.col(f"other_{column}") != pl.col("value"))
+    return contract.shape(
+        pinned.with_columns(*second, value=pl.col(column).cast(pl.String)).select(
+            pl.lit(f"golden.{table}").alias("table_name"),
+            choice.candidates.entities.gather(pinned["entity"]).alias("entity_id"),
+            pl.lit(column).alias("column_name"),
+            "value",
+            pl.lit(PINS).alias("source"),
+            pl.col("pin_id").alias("record_id"),
+            pl.when(pl.col("reason").is_null())
+            .then(said)
+            .otherwise(pl.format("{}: {}", said, "reason"))
+            .alias("rule"),
+            pl.when(is_other).then(f"other_{column}").alias("runner_up"),
+            pl.when(is_other).then("other_source").alias("runner_up_source"),
+            pl.when(is_other).then("other_record_id").alias("runner_up_record_id"),
+            pl.col("decided_at").alias("observed_at"),
         )
     )
 
@@ -99,6 +154,9 @@ def _rule_text(choice: Choice) -> pl.Expr:
     text = pl.when(pl.col("decided") == "trust").then(pl.format("{}, best of {}", trust, count))
     for decided, phrase in _PHRASES.items():
         words = pl.format(f"{phrase} of {{}}", count)
+        if decided == "validity":
+            failed = pl.format("{}, the runner-up is not {}", words, pl.col("test").str.replace_all("_", " "))
+            words = pl.when(pl.col("test").is_null()).then(words).otherwise(failed)
         # Trust that was asked before and could not tell the two apart is part of the reason.
         asked = strategies if decided == "tie" else strategies[: _position(strategies, decided)]
         if "trust" in asked:
@@ -107,8 +165,6 @@ def _rule_text(choice: Choice) -> pl.Expr:
     return (
         text.when(pl.col("decided") == "agreed")
         .then(pl.format("agreed by all {}", count))
-        .when(pl.col("decided") == "pinned")
-        .then(pl.lit("pinned by a steward"))
         .when(pl.col("size") == 1)
         .then(pl.lit("only record"))
         .otherwise(pl.format("only value of {} records", pl.col("size")))

@@ -1,11 +1,14 @@
-"""Quality of a golden row: four parts between 0 and 1, and their mean.
+"""Quality of a golden row: five parts between 0 and 1, and their mean.
 
 completeness = filled important columns / important columns
 validity     = records without a problem / records
 freshness    = 0.5 ** (days from last_seen_at to as_of / half-life)
 consistency  = fields on which all records that state one agree / fields that some record states;
                1 where none does. A group counts as one field.
-quality      = (completeness + validity + freshness + consistency) / 4
+uniqueness   = product of (1 - p) over the other entities that an open question says may be the same,
+               p the highest match probability of a question about the two: the chance that the row has
+               no duplicate not yet merged, each question taken for itself; 1 where none is open
+quality      = (completeness + validity + freshness + consistency + uniqueness) / 5
 
 Every part and the mean are rounded to 4 places; the mean is taken of the rounded parts, so that
 anyone can check it.
@@ -23,7 +26,7 @@ from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.rules import TableRules
 from crm_hygiene.survivorship.trust import decayed
 
-PARTS = ["completeness_score", "validity_score", "freshness_score", "consistency_score"]
+PARTS = ["completeness_score", "validity_score", "freshness_score", "consistency_score", "uniqueness_score"]
 
 
 def summarise_records(candidates: Candidates) -> pl.DataFrame:
@@ -62,10 +65,45 @@ def consistency(choices: Sequence[Choice], entities: int) -> pl.Series:
     return total.select(share.round(4).alias("consistency_score")).to_series()
 
 
-def add_scores(golden: pl.DataFrame, rules: TableRules, as_of: datetime) -> pl.DataFrame:
-    """Add completeness, freshness and the mean to a golden frame that has the other two parts."""
+def uniqueness(questions: pl.DataFrame) -> pl.DataFrame:
+    """`entity_id` and `uniqueness_score` of every entity that an open question touches.
+
+    `questions` are rows of linked.questions. A judgement closes its question, `unsure` too; clusters held
+    back name no second entity and a question within one entity is about no duplicate: neither counts.
+    """
+    ends = questions.filter(
+        (pl.col("entity_id_l") != pl.col("entity_id_r")) & pl.col("match_probability").is_not_null()
+    ).select("entity_id_l", "entity_id_r", "match_probability")
+    other_way = ends.select(
+        entity_id_l="entity_id_r", entity_id_r="entity_id_l", match_probability="match_probability"
+    )
+    return (
+        pl.concat([ends, other_way])
+        .group_by("entity_id_l", "entity_id_r")
+        .agg(pl.col("match_probability").max().clip(0, 1))
+        # Sorted, so that no order of rows rounds the product otherwise.
+        .sort("entity_id_l", "match_probability", "entity_id_r")
+        .group_by("entity_id_l", maintain_order=True)
+        .agg((1 - pl.col("match_probability")).product().round(4).alias("uniqueness_score"))
+        .rename({"entity_id_l": "entity_id"})
+    )
+
+
+def add_scores(
+    golden: pl.DataFrame, rules: TableRules, as_of: datetime, questions: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Add completeness, freshness, uniqueness and the mean to a golden frame that has the other parts.
+
+    Without `questions` (linked.questions) nothing is in doubt and every row unique.
+    """
     filled = pl.sum_horizontal(pl.col(c).is_not_null().cast(pl.Int64) for c in rules.important)
     half_life = rules.freshness_half_life_days
+    if questions is None:
+        golden = golden.with_columns(uniqueness_score=pl.lit(1.0))
+    else:
+        golden = golden.join(
+            uniqueness(questions), on="entity_id", how="left", maintain_order="left"
+        ).with_columns(pl.col("uniqueness_score").fill_null(1.0))
     return golden.with_columns(
         completeness_score=(filled / len(rules.important)).round(4),
         freshness_score=decayed(pl.lit(1.0), pl.col("last_seen_at"), as_of, half_life).fill_null(0.0),

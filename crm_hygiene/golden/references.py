@@ -28,16 +28,17 @@ def resolve(
     that also exists in another table of the system does no harm. Where two of its sources hold the
     id, the referring row's own source goes first, then the first source by name.
     """
-    keyed = with_system(members.select("source", "record_id", "entity_id"), systems).sort(
-        "source", "record_id"
-    )
+    if referring[column].null_count() == referring.height:
+        return referring.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+    # Only the records that are pointed at: there may be few of them among very many.
+    meant = referring.select(record_id=column).drop_nulls().unique()
+    pointed_at = members.select("source", "record_id", "entity_id").join(meant, on="record_id", how="semi")
+    keyed = with_system(pointed_at, systems).sort("source", "record_id")
     first = keyed.unique(["system", "record_id"], keep="first", maintain_order=True).select(
         "system", pl.col("record_id").alias(column), pl.col("entity_id").alias("_first")
     )
     own = keyed.select("source", pl.col("record_id").alias(column), pl.col("entity_id").alias("_own"))
     joined = with_system(referring, systems)
-    if joined[column].null_count() == joined.height:
-        return joined.drop("system").with_columns(pl.lit(None, dtype=pl.String).alias(name))
     joined = joined.join(first, on=["system", column], how="left", maintain_order="left")
     joined = joined.join(own.unique(), on=["source", column], how="left", maintain_order="left")
     return joined.with_columns(pl.coalesce("_own", "_first").alias(name)).drop("_own", "_first", "system")

@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.sample.bank_exports import allocations, record_ids, write_ledger, write_statements
-from crm_hygiene.sample.draws import stream
 from crm_hygiene.sample.events import write_events
-from crm_hygiene.sample.identifiers import guids, salesforce_ids
 from crm_hygiene.sample.invoices import bill, write_invoices
 from crm_hygiene.sample.observation import assign_records
 from crm_hygiene.sample.opportunity_exports import write_hubspot_deals, write_salesforce_opportunities
@@ -37,6 +34,13 @@ from crm_hygiene.sample.people_exports import (
     write_salesforce_leads,
 )
 from crm_hygiene.sample.truth import clusters, write_allocations, write_clusters
+from crm_hygiene.sample.user_exports import (
+    Users,
+    draw_users,
+    write_dynamics_users,
+    write_hubspot_owners,
+    write_salesforce_users,
+)
 from crm_hygiene.sample.world import World, build_world
 
 _FOLDERS = ("salesforce", "hubspot", "dynamics", "marketing", "forms", "erp", "bank")
@@ -54,28 +58,8 @@ class SampleCounts:
         return sum(self.rows.values())
 
 
-@dataclass(frozen=True)
-class _Users:
-    """Users of each CRM; the first fifth has left."""
-
-    salesforce: pl.Series
-    hubspot: pl.Series
-    dynamics: pl.Series
-
-
-def _users(world: World) -> _Users:
-    rng = stream(world.seed, "users")
-    n = min(max(5, len(world.people) // 500), 250)
-    vocabulary = world.vocabulary
-    english = np.full(n, vocabulary.languages.index("en"), dtype=np.int64)
-    names = vocabulary.male.pick(rng, english) + " " + vocabulary.family.pick(rng, english)
-    left = max(1, n // 5)
-    names = names.scatter(list(range(left)), names.head(left) + " (Deactivated User)")
-    return _Users(salesforce_ids(rng, "005", n)[1], names, guids(rng, n))
-
-
 def _write_organisations(
-    world: World, landing: Path, users: _Users, accounts: dict[str, Accounts]
+    world: World, landing: Path, users: Users, accounts: dict[str, Accounts]
 ) -> dict[str, int]:
     salesforce, hubspot, dynamics = (accounts[s] for s in ACCOUNT_SOURCES)
     deals = len(world.people) // 10
@@ -101,7 +85,7 @@ def _write_organisations(
 def _write_people(
     world: World,
     landing: Path,
-    users: _Users,
+    users: Users,
     records: dict[str, pl.DataFrame],
     accounts: dict[str, Accounts],
 ) -> tuple[dict[str, int], list[pl.DataFrame]]:
@@ -193,13 +177,20 @@ def generate(out: Path, people: int = 2000, seed: int = 7, events_per_person: fl
     for folder in (truth, *(landing / name for name in _FOLDERS)):
         folder.mkdir(parents=True, exist_ok=True)
     world = build_world(people, seed)
-    users = _users(world)
+    users = draw_users(world)
     records = assign_records(world)
     accounts = {
         system: assign_accounts(world, system, records[f"{system}_contacts"]["employer"].to_numpy())
         for system in ACCOUNT_SOURCES
     }
     rows = _write_organisations(world, landing, users, accounts)
+    rows |= {
+        "landing/salesforce/User.csv": write_salesforce_users(world, users, landing / "salesforce/User.csv"),
+        "landing/hubspot/owners.json": write_hubspot_owners(world, users, landing / "hubspot/owners.json"),
+        "landing/dynamics/systemusers.csv": write_dynamics_users(
+            world, users, landing / "dynamics/systemusers.csv"
+        ),
+    }
     written, person_truth = _write_people(world, landing, users, records, accounts)
     rows |= written
     rows["truth/people.csv"] = write_clusters(person_truth, truth / "people.csv")

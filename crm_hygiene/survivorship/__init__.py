@@ -6,7 +6,8 @@ an account is belongs to `crm_hygiene.golden`.
 
 from crm_hygiene.survivorship.candidates import Candidates, gather_candidates
 from crm_hygiene.survivorship.choose import Choice, choose
-from crm_hygiene.survivorship.rules import FieldRule, GroupRule, Rules, TableRules, load_rules
+from crm_hygiene.survivorship.loading import load_rules
+from crm_hygiene.survivorship.rules import FieldRule, GroupRule, Rules, TableRules
 
 __all__ = [
     "Candidates",

@@ -1,37 +1,37 @@
 """The survivorship rules: data in `rules.yaml`, overridden per field by a file of the user's.
 
-Here belong the shape of the rules, their reading and their fingerprint. How a rule is applied
-belongs to `choose`.
+Here belong the shape of the rules and their fingerprint. Reading them is `loading`, how files override
+each other `inheritance`, which words are right `vocabulary`, how a rule is applied `choose`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from fnmatch import fnmatchcase
+from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from crm_hygiene.contract import contract_of, nearest
-from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.contract import contract_of
 from crm_hygiene.fingerprint import fingerprint
 
 DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
 
-Strategy = Literal["validity", "trust", "recency", "frequency", "completeness", "longest", "earliest"]
+Strategy = Literal[
+    "validity", "trust", "recency", "agreement", "frequency", "completeness", "longest", "earliest"
+]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 Weight = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[float, Field(gt=0)]
 
-_CONFORMED = {"contacts": "conformed.people", "accounts": "conformed.organisations"}
+CONFORMED = {"contacts": "conformed.people", "accounts": "conformed.organisations"}
 # Columns that survive like any other but are resolved to entities before the choice.
-_RESOLVED = {"contacts": "account_entity_id", "accounts": "parent_entity_id"}
+RESOLVED = {"contacts": "account_entity_id", "accounts": "parent_entity_id"}
 
 
 class _Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Preference(_Rule):
@@ -41,18 +41,82 @@ class Preference(_Rule):
     order: tuple[str, ...]
 
 
+class ValidityTest(_Rule):
+    """A test that a value passes or fails; `column` is the field itself where it is not named.
+
+    Exactly one of: `matches` (a regular expression the value must fit), `one_of` and `none_of` (texts),
+    `no_bounce` (no undeliverable mail to the record's address since), `no_problems` (conforming had no
+    trouble with the record). An empty cell passes: nothing is known against it.
+    """
+
+    column: str | None = None
+    matches: str | None = None
+    one_of: tuple[str, ...] | None = None
+    none_of: tuple[str, ...] | None = None
+    no_bounce: Literal[True] | None = None
+    no_problems: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_test(self) -> ValidityTest:
+        kinds = ("matches", "one_of", "none_of", "no_bounce", "no_problems")
+        if sum(getattr(self, kind) is not None for kind in kinds) != 1:
+            raise ValueError(f"a test says exactly one of {', '.join(kinds)}")
+        return self
+
+
+class TimesRule(_Rule):
+    """Which change times are believed.
+
+    `future` says what a time after the landing is: the landing time, or no time (`ignore`). `placeholders`
+    are days that only stand for "no time". A value without a believable time counts as the oldest.
+    """
+
+    future: Literal["landing", "ignore"] = "landing"
+    placeholders: tuple[date, ...] = ()
+
+
+class BounceRule(_Rule):
+    """Interaction kinds after which mail to an address does not arrive, and those that show it does again."""
+
+    kinds: tuple[str, ...] = ("bounce",)
+    cleared_by: tuple[str, ...] = ("delivered", "open", "click")
+
+
 class FieldRule(_Rule):
     """How one golden field is chosen.
 
-    `clears_from` lists the sources (patterns) whose empty value counts as a value: without it a
-    clear never beats a value.
+    Attributes
+    ----------
+    strategies
+        tried in order until one tells two values apart.
+    trust, half_life_days
+        for this field, before or instead of the general ones.
+    valid
+        names of tests for the strategy `validity`, the gravest first.
+    prefer
+        what `validity` looks at after the tests.
+    clears
+        `wins`: a source that emptied the field on purpose outdoes every value older than that.
+    clears_from
+        sources (patterns) whose empty cell counts as emptied without a change time of the field's own.
+    placeholders
+        texts (patterns, any case) that only stand for "no value" here.
     """
 
     strategies: Annotated[tuple[Strategy, ...], Field(min_length=1)]
     trust: dict[str, Weight] | None = None
-    half_life_days: Annotated[float, Field(gt=0)] | None = None
+    half_life_days: Days | None = None
+    valid: tuple[str, ...] = ()
     prefer: Preference | None = None
+    clears: Literal["ignored", "wins"] = "ignored"
     clears_from: tuple[str, ...] = ()
+    placeholders: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _clears_have_an_effect(self) -> FieldRule:
+        if self.clears_from and self.clears == "ignored":
+            raise ValueError("clears_from has no effect without `clears: wins`")
+        return self
 
 
 class GroupRule(FieldRule):
@@ -68,7 +132,7 @@ class TableRules(_Rule):
     fields: dict[str, FieldRule]
     groups: dict[str, GroupRule]
     important: Annotated[tuple[str, ...], Field(min_length=1)]
-    freshness_half_life_days: Annotated[float, Field(gt=0)]
+    freshness_half_life_days: Days
 
     @property
     def all_rules(self) -> dict[str, GroupRule]:
@@ -79,179 +143,41 @@ class TableRules(_Rule):
         }
         return dict(sorted({**self.groups, **single}.items()))
 
-
-class Pin(_Rule):
-    """A steward's word: the cell or group of this entity comes from this record."""
-
-    table: Literal["contacts", "accounts"]
-    entity_id: str
-    field: str
-    source: str
-    record_id: str
+    def rule_of(self, column: str) -> tuple[str, GroupRule] | None:
+        """Name and rule of the field or group that chooses `column`."""
+        return next(((n, r) for n, r in self.all_rules.items() if column in r.columns), None)
 
 
 class Rules(_Rule):
     """Every survivorship rule of the project."""
 
     trust: dict[str, Weight]
-    half_life_days: Annotated[float, Field(gt=0)]
+    half_life_days: Days
+    times: TimesRule = TimesRule()
+    bounces: BounceRule = BounceRule()
+    tests: dict[str, ValidityTest] = Field(default_factory=dict)
     contacts: TableRules
     accounts: TableRules
-    pins: tuple[Pin, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the rules' content; the order of trust patterns counts, layout does not."""
         return fingerprint(self.model_dump_json())
 
+    def of(self, table: str) -> TableRules:
+        """Rules of `contacts` or `accounts`."""
+        return self.contacts if table == "contacts" else self.accounts
+
+    def tests_of(self, rule: GroupRule) -> list[tuple[str, ValidityTest]]:
+        """Name and test of everything `valid` lists, each with its column filled in."""
+        own = (rule.needs or rule.columns)[0]
+        found = [(name, self.tests[name]) for name in rule.valid]
+        return [
+            (name, test if test.column else test.model_copy(update={"column": own})) for name, test in found
+        ]
+
 
 def survivorship_columns(table: str) -> list[str]:
     """Golden columns of `contacts` or `accounts` that are chosen from records."""
-    stated = set(contract_of(_CONFORMED[table]).column_names) | {_RESOLVED[table]}
+    stated = set(contract_of(CONFORMED[table]).column_names) | {RESOLVED[table]}
     return [c for c in contract_of(f"golden.{table}").column_names if c in stated]
-
-
-def load_rules(path: Path | None = None, sources: Collection[str] | None = None) -> Rules:
-    """The default rules, overridden field by field by the file at `path`.
-
-    A field or group of the user's replaces the default of that name and takes its columns out of
-    default groups. Trust patterns of the user's come before the default ones. `sources` are the
-    known source and system names; with them, a pattern of the user's that fits none is an error.
-
-    Raises
-    ------
-    ConfigurationError
-        for an unreadable file, an unknown field, strategy, key or source (with the nearest word),
-        or a column without a rule.
-    """
-    spec = _read(DEFAULT_RULES)
-    if path is not None:
-        own = _read(path)
-        _check_words(path, own)
-        if sources is not None:
-            _check_sources(path, own, sources)
-        spec = _override(path, spec, own)
-    where = path or DEFAULT_RULES
-    try:
-        rules = Rules(**spec)
-    except (ValidationError, TypeError) as error:
-        raise ConfigurationError(f"{where}: {error}") from error
-    for table in _CONFORMED:
-        _check_coverage(where, table, getattr(rules, table))
-    for pin in rules.pins:
-        _known(where, f"pins of {pin.entity_id}", [pin.field], getattr(rules, pin.table).all_rules)
-    return rules
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path}: expected a mapping of keys to values")
-    return document
-
-
-def _known(path: Path, where: str, words: Iterable[Any], allowed: Iterable[str]) -> None:
-    listed = sorted(allowed)
-    for word in words:
-        if word not in listed:
-            raise ConfigurationError(f"{path}: {where}: unknown '{word}'{nearest(str(word), listed)}")
-
-
-def _mapping(path: Path, where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"{path}: {where}: expected a mapping of keys to values")
-    return value
-
-
-def _listed(path: Path, where: str, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ConfigurationError(f"{path}: {where}: expected a list")
-    return value
-
-
-def _check_words(path: Path, spec: dict[str, Any]) -> None:
-    _known(path, "rules", spec, Rules.model_fields)
-    for table in _CONFORMED.keys() & spec.keys():
-        section = _mapping(path, table, spec[table])
-        _known(path, table, section, TableRules.model_fields)
-        columns = survivorship_columns(table)
-        for kind, model in (("fields", FieldRule), ("groups", GroupRule)):
-            for name, rule in _mapping(path, f"{table}.{kind}", section.get(kind, {})).items():
-                where = f"{table}.{kind}.{name}"
-                rule = _mapping(path, where, rule)
-                if kind == "fields":
-                    _known(path, f"{table}.fields", [name], columns)
-                _known(path, where, rule, model.model_fields)
-                _known(path, where, _listed(path, where, rule.get("strategies", [])), STRATEGIES)
-                for key in ("columns", "needs"):
-                    _known(path, where, _listed(path, where, rule.get(key, [])), columns)
-                if rule.get("prefer") is not None:
-                    prefer = _mapping(path, where, rule["prefer"])
-                    stated = contract_of(_CONFORMED[table]).column_names
-                    _known(path, f"{where}.prefer", [prefer.get("column")], stated)
-        important = _listed(path, f"{table}.important", section.get("important", []))
-        _known(path, f"{table}.important", important, columns)
-
-
-def _check_sources(path: Path, spec: dict[str, Any], sources: Collection[str]) -> None:
-    patterns = list(_mapping(path, "trust", spec.get("trust", {})))
-    for table in _CONFORMED:
-        for kind in ("fields", "groups"):
-            for rule in spec.get(table, {}).get(kind, {}).values():
-                patterns += [*(rule.get("trust") or {}), *rule.get("clears_from", [])]
-    for pattern in patterns:
-        if not any(fnmatchcase(source, str(pattern)) for source in sources):
-            raise ConfigurationError(
-                f"{path}: trust: no source or system fits '{pattern}'{nearest(str(pattern), sorted(sources))}"
-            )
-
-
-def _override(path: Path, default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    merged = {**default, **{k: v for k, v in own.items() if k not in (*_CONFORMED, "trust")}}
-    trust = _mapping(path, "trust", own.get("trust", {}))
-    # A new pattern goes before the default ones; a restated one keeps its place, so that a `*` of the
-    # user's does not hide every other line.
-    new = {k: v for k, v in trust.items() if k not in default["trust"]}
-    merged["trust"] = {**new, **{k: trust.get(k, v) for k, v in default["trust"].items()}}
-    for table in _CONFORMED:
-        section, base = own.get(table, {}), default[table]
-        fields, groups = section.get("fields", {}), section.get("groups", {})
-        taken = {*fields, *(c for rule in groups.values() for c in rule.get("columns", []))}
-        kept_groups: dict[str, Any] = {}
-        for name, rule in base["groups"].items():
-            columns = [c for c in rule["columns"] if c not in taken]
-            if columns:
-                needs = [c for c in rule.get("needs", []) if c in columns]
-                kept_groups[name] = {**rule, "columns": columns, "needs": needs}
-        # A group restated without its columns keeps the default's.
-        for name, rule in groups.items():
-            if "columns" not in rule and name in kept_groups:
-                rule = {**{k: kept_groups[name][k] for k in ("columns", "needs")}, **rule}
-            kept_groups[name] = rule
-        merged[table] = {
-            **base,
-            **section,
-            "fields": {**{k: v for k, v in base["fields"].items() if k not in taken}, **fields},
-            "groups": kept_groups,
-        }
-    return merged
-
-
-def _check_coverage(path: Path, table: str, rules: TableRules) -> None:
-    ruled = [c for rule in rules.all_rules.values() for c in rule.columns]
-    columns = survivorship_columns(table)
-    _known(path, table, ruled, columns)
-    for column in columns:
-        if ruled.count(column) != 1:
-            count = "no rule" if column not in ruled else "more than one rule"
-            raise ConfigurationError(
-                f"{path}: {table}: column '{column}' has {count}; name it in one field or group"
-            )
-    for name, rule in rules.groups.items():
-        _known(path, f"{table}.groups.{name}.needs", rule.needs, rule.columns)
-    _known(path, f"{table}.important", rules.important, columns)

@@ -9,16 +9,16 @@ import polars as pl
 import pytest
 
 from assets.presentation import (
-    check_description,
-    check_metadata,
     lineage_metadata,
     preview,
     same_names,
     schema_metadata,
-    table_metadata,
+    table_description,
+    where_to_look,
 )
-from crm_hygiene.contract import Check, contract_of
-from crm_hygiene.lake import Lake
+from crm_hygiene.config import Config
+from crm_hygiene.contract import contract_of
+from crm_hygiene.night import Night
 
 LEADS = contract_of("golden.leads")
 
@@ -29,27 +29,8 @@ def leads(*rows: dict[str, object]) -> pl.DataFrame:
     return LEADS.shape(pl.DataFrame([{**common, "created_at": seen, **row} for row in rows]))
 
 
-def test_changes_are_told_from_the_last_version(tmp_path: Path) -> None:
-    lake = Lake(str(tmp_path / "lake"))
-    first = leads({"record_id": "1"}, {"record_id": "2"})
-    publication = lake.publish(LEADS, first, {"run_id": "a", "inputs": "1"})
-    found = table_metadata(lake, LEADS, publication)
-    assert found["dagster/row_count"] == 2
-    assert (found["rows added"], found["rows removed"], found["rows altered"]) == (2, 0, 0)
-    second = leads(
-        {"record_id": "2", "lead_status": "won"}, {"record_id": "3"}, {"record_id": "4", "lead_status": None}
-    )
-    publication = lake.publish(LEADS, second, {"run_id": "b", "inputs": "2"})
-    found = table_metadata(lake, LEADS, publication)
-    assert (found["rows added"], found["rows removed"], found["rows altered"]) == (2, 1, 1)
-    publication = lake.publish(LEADS, second, {"run_id": "c", "inputs": "3"})
-    found = table_metadata(lake, LEADS, publication)
-    assert (found["rows added"], found["rows removed"], found["rows altered"]) == (0, 0, 0)
-    assert table_metadata(lake, LEADS, None)["rows altered"] == 0
-
-
 def test_personal_data_is_masked_in_previews() -> None:
-    contract = contract_of("golden.contacts")
+    contract = contract_of("golden.contacts").model_copy(update={"preview": ()})
     row = {
         "entity_id": "P-1",
         "given_name": "Ada",
@@ -65,7 +46,9 @@ def test_personal_data_is_masked_in_previews() -> None:
 
 
 def test_a_preview_fits_the_page_and_breaks_no_table() -> None:
-    many = [{"record_id": f"{n}|{'x' * 60}\n", "lead_source": "web\nform"} for n in range(50)]
+    many: list[dict[str, object]] = [
+        {"record_id": f"{n}|{'x' * 60}\n", "lead_source": "web\nform"} for n in range(50)
+    ]
     lines = preview(LEADS, leads(*many)).split("\n")
     assert 5 <= len(lines) <= 10
     assert len({line.count("|") for line in lines}) == 1
@@ -93,27 +76,31 @@ def test_lineage_groups_columns_by_table() -> None:
     assert lineage_metadata(contract, {}) == {}
 
 
+def test_a_description_says_what_it_is_who_answers_and_where_to_look() -> None:
+    told = table_description(contract_of("golden.contacts"))
+    assert told.startswith(contract_of("golden.contacts").meaning)
+    assert "Owner: data-steward." in told
+    assert "`account_entity_id` is `golden.accounts.entity_id`" in told
+    assert "crm-hygiene explain <entity_id>" in told
+
+
+def test_the_columns_a_contract_names_are_previewed() -> None:
+    contract = contract_of("golden.contacts")
+    head = preview(contract, contract.empty()).split("\n")[0]
+    assert head == f"| {' | '.join([*contract.key, *contract.preview])} |"
+
+
+def test_what_a_column_joins_is_said() -> None:
+    columns = {c.name: c for c in schema_metadata(LEADS)["dagster/column_schema"].columns}
+    assert "Joins golden.contacts.entity_id." in (columns["person_entity_id"].description or "")
+
+
 @pytest.mark.parametrize(
-    ("severity", "follows"), [("critical", "not published"), ("warning", "quarantine"), ("info", "noted")]
+    ("table", "kind"), [("golden.accounts", "organisation"), ("linked.person_members", "person")]
 )
-def test_a_check_says_what_follows(severity: str, follows: str) -> None:
-    arguments = {"column": "amount", "min_value": 0}
-    check = Check.model_validate(
-        {
-            "expectation": "expect_column_values_to_be_between",
-            "arguments": arguments,
-            "severity": severity,
-        }
-    )
-    told = check_description(check)
-    assert told.startswith("Column values must be between (column: amount, min value: 0).")
-    assert follows in told
-
-
-def test_failing_examples_are_shown() -> None:
-    found = check_metadata({"observed": "1 of 2 rows", "row_count": 2, "failed_count": 1, "examples": ["x"]})
-    assert found["failed"] == 1
-    assert found["failing examples"].value == "- x"
-    assert "failing examples" not in check_metadata(
-        {"observed": None, "row_count": 2, "failed_count": 0, "examples": []}
-    )
+def test_pages_to_look_at(tmp_path: Path, table: str, kind: str) -> None:
+    night = Night.open(Config(base=tmp_path), "run")
+    found = {name: value.value for name, value in where_to_look(night, contract_of(table)).items()}
+    assert found["night report"] == str(tmp_path / "lake/report/index.html")
+    assert found["linkage charts"] == str(tmp_path / f"lake/charts/{kind}/index.html")
+    assert "linkage charts" not in where_to_look(night, contract_of("reconciled.invoices"))

@@ -145,7 +145,7 @@ def test_a_critical_check_stops_the_table_and_quarantines_nothing() -> None:
     assert_frame_equal(result.clean, frame)
     found = verdict(result, "column_values_to_be_between(score)")
     assert (found["failed_count"], found["row_count"], found["observed"]) == (1, 2, "1 of 2 rows")
-    assert found["examples"] == ["source=s, record_id=r1"]
+    assert found["examples"] == ["source=s, record_id=r1 (score: 1.5)"]
 
 
 def test_critical_checks_are_judged_on_the_rows_that_are_left() -> None:
@@ -311,13 +311,13 @@ def test_pairs_of_columns() -> None:
 def test_examples_are_ten_sorted_keys() -> None:
     frame = rows(score=[2.0] * 25)
     examples = verdict(gate(frame, *CHECKS), "column_values_to_be_between(score)")["examples"]
-    assert examples == sorted(f"source=s, record_id=r{i}" for i in range(25))[:10]
+    assert examples == sorted(f"source=s, record_id=r{i} (score: 2.0)" for i in range(25))[:10]
 
 
 def test_personal_keys_are_masked_in_examples() -> None:
     keyed = contract(CHECKS[-1]).model_copy(update={"key": ("email",)})
     result = run_gate(keyed, rows(score=[2.0], email=["john@example.org"]), "run", AT)
-    assert verdict(result, "column_values_to_be_between(score)")["examples"] == ["email=j***"]
+    assert verdict(result, "column_values_to_be_between(score)")["examples"] == ["email=j*** (score: 2.0)"]
 
 
 def test_results_have_the_contract_of_gate_results() -> None:

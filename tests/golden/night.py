@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from crm_hygiene.golden import Golden, build_golden
+from crm_hygiene.golden.lead_rules import LeadRules
 from crm_hygiene.survivorship import Rules, load_rules
 
 from . import records as r
@@ -19,6 +20,10 @@ def build(
     interactions: list[dict[str, Any]] | None = None,
     rules: Rules | None = None,
     seed: int | None = None,
+    users: list[dict[str, Any]] | None = None,
+    opportunities: list[dict[str, Any]] | None = None,
+    versions: list[dict[str, Any]] | None = None,
+    lead_rules: LeadRules | None = None,
 ) -> Golden:
     """Golden tables; `seed` shuffles every input."""
     organisations = organisations or []
@@ -30,9 +35,15 @@ def build(
         r.consents(consents or []),
         r.interactions(interactions or []),
     ]
+    further = {
+        "users": r.frame("conformed.users", users or [], is_active=True),
+        "opportunities": r.frame("conformed.opportunities", opportunities or []),
+        "versions": r.frame("conformed.person_versions", versions or []),
+    }
     if seed is not None:
         inputs = [f.sample(fraction=1, shuffle=True, seed=seed) for f in inputs]
-    return build_golden(*inputs, rules or load_rules(), r.AS_OF, r.SYSTEMS)
+        further = {n: f.sample(fraction=1, shuffle=True, seed=seed) for n, f in further.items()}
+    return build_golden(*inputs, rules or load_rules(), r.AS_OF, r.SYSTEMS, lead_rules=lead_rules, **further)
 
 
 _text = st.sampled_from([None, None, "a", "A", "b", "long text"])
@@ -67,6 +78,10 @@ def nights(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
                 "organisation_record_id": draw(st.sampled_from([None, "o0", "o1"])),
                 "organisation_name_normalised": draw(st.sampled_from([None, "acme", "other"])),
                 "lead_source": draw(_text),
+                "lead_status": draw(st.sampled_from([None, "Open", "Working", "?"])),
+                "is_converted": draw(st.sampled_from([None, True])),
+                "converted_organisation_record_id": draw(st.sampled_from([None, "o0"])),
+                "owner_id": draw(st.sampled_from([None, "u0", "u1"])),
                 "problems": draw(st.sampled_from([[], ["phone: too short"]])),
                 "created_at": r.days_ago(draw(_days) + 5),
                 "observed_at": r.days_ago(draw(_days)),
@@ -109,7 +124,24 @@ def nights(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
         }
         for number in range(draw(st.integers(0, 4)))
     ]
+    users = [
+        {"source": "salesforce_users", "record_id": f"u{number}", "is_active": draw(st.booleans())}
+        for number in range(draw(st.integers(0, 2)))
+    ]
+    versions = [
+        {
+            "source": draw(st.sampled_from(_PEOPLE_SOURCES)),
+            "record_id": f"v{number}",
+            "person_record_id": f"p{draw(st.integers(0, 3))}",
+            "organisation_record_id": draw(st.sampled_from([None, "o0", "o1", "o2"])),
+            "lead_status": draw(st.sampled_from([None, "Open", "Working", "Converted"])),
+            "observed_at": r.days_ago(draw(_days) + 2),
+        }
+        for number in range(draw(st.integers(0, 4)))
+    ]
     return {
+        "users": users,
+        "versions": versions,
         "people": people,
         "organisations": organisations,
         "consents": consents,

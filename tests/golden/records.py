@@ -18,6 +18,9 @@ SYSTEMS = {
     "hubspot_companies": "hubspot",
     "form_submissions": "forms",
     "marketing_events": "marketing",
+    "salesforce_users": "salesforce",
+    "salesforce_lead_history": "salesforce",
+    "salesforce_opportunities": "salesforce",
 }
 
 

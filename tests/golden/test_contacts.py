@@ -73,8 +73,10 @@ def test_quality_is_the_mean_of_its_parts() -> None:
     assert row["validity_score"] == 0.5
     assert row["freshness_score"] == 0.5  # one half-life
     assert row["consistency_score"] == pytest.approx(2 / 3, abs=1e-4)  # job title disputed of three fields
-    parts = [row[f"{p}_score"] for p in ("completeness", "validity", "freshness", "consistency")]
-    assert row["quality_score"] == pytest.approx(sum(parts) / 4, abs=1e-4)
+    parts = [
+        row[f"{p}_score"] for p in ("completeness", "validity", "freshness", "consistency", "uniqueness")
+    ]
+    assert row["quality_score"] == pytest.approx(sum(parts) / 5, abs=1e-4)
 
 
 def test_provenance_names_record_file_row_rule_and_runner_up() -> None:
@@ -94,4 +96,4 @@ def test_provenance_names_record_file_row_rule_and_runner_up() -> None:
         "Contact.csv",
         7,
     )
-    assert row["rule"] == "trust salesforce_contacts 0.89, best of 3"
+    assert row["rule"] == "trust salesforce_contacts 0.88, best of 3"

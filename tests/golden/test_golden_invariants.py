@@ -16,7 +16,7 @@ from crm_hygiene.survivorship.rules import survivorship_columns
 from . import records as r
 from .night import build, nights
 
-TABLES = ["contacts", "accounts", "leads", "relationships", "activities"]
+TABLES = ["contacts", "accounts", "leads", "lead_states", "relationships", "activities"]
 quick = settings(max_examples=20, deadline=None)
 
 
@@ -52,7 +52,13 @@ def test_tables_have_the_shape_and_key_of_their_contract(night: dict[str, Any]) 
         assert_frame_equal(frame, frame.sort(contract.key))
         for column in (*contract.key, *contract.required):
             assert frame[column].null_count() == 0, (table, column)
-    for column in ("quality_score", "completeness_score", "validity_score", "consistency_score"):
+    for column in (
+        "quality_score",
+        "completeness_score",
+        "validity_score",
+        "consistency_score",
+        "uniqueness_score",
+    ):
         assert golden.contacts[column].is_between(0, 1).all()
 
 
@@ -133,3 +139,49 @@ def test_nothing_in_gives_empty_tables_of_the_right_shape() -> None:
         assert getattr(golden, table).is_empty()
         assert getattr(golden, table).schema == contract_of(f"golden.{table}").schema
     assert golden.provenance.collect().is_empty()
+
+
+@given(nights())
+@quick
+def test_every_interaction_is_in_golden_activities_exactly_once(night: dict[str, Any]) -> None:
+    activities = build(**night).activities
+    keys = ["source", "record_id"]
+    expected = r.interactions(night["interactions"]).select(keys).sort(keys)
+    assert_frame_equal(activities.select(keys), expected)
+
+
+@given(nights())
+@quick
+def test_every_lead_has_one_person_at_most_one_account_and_one_present_state(night: dict[str, Any]) -> None:
+    golden = build(**night)
+    keys = ["source", "record_id"]
+    live = [
+        (p["source"], p["record_id"])
+        for p in night["people"]
+        if p["person_kind"] in ("lead", "inquiry") and not p["is_deleted"]
+    ]
+    assert golden.leads.select(keys).rows() == sorted(live)
+    assert golden.leads["person_entity_id"].is_in(golden.contacts["entity_id"].implode()).all()
+    matched = golden.leads["account_entity_id"].drop_nulls()
+    assert matched.is_in(golden.accounts["entity_id"].implode()).all()
+    unmatched = golden.leads.filter(pl.col("account_entity_id").is_null())
+    assert unmatched["account_rule"].str.starts_with("none").all()
+    states = golden.lead_states
+    assert_frame_equal(states.filter("is_current").select(keys), golden.leads.select(keys))
+    assert states.filter(~pl.col("is_current") & pl.col("valid_to").is_null()).is_empty()
+    assert states.filter(pl.col("valid_to") <= pl.col("valid_from")).is_empty()
+
+
+@given(nights())
+@quick
+def test_accounts_form_trees_whose_top_is_a_root(night: dict[str, Any]) -> None:
+    accounts = build(**night).accounts
+    parents = dict(accounts.select("entity_id", "parent_entity_id").iter_rows())
+    for entity, top, depth in accounts.select(
+        "entity_id", "ultimate_parent_entity_id", "hierarchy_depth"
+    ).iter_rows():
+        steps = 0
+        while parents[entity] is not None:
+            entity, steps = parents[entity], steps + 1
+            assert steps <= len(parents), "the parents go round"
+        assert (entity, steps) == (top, depth)

@@ -109,6 +109,7 @@ OUTCOME = (
     "golden.contacts",
     "golden.accounts",
     "golden.leads",
+    "golden.lead_states",
     "golden.relationships",
     "golden.activities",
     "golden.provenance",

@@ -57,6 +57,16 @@ LAYOUTS = {
     ): "leadid,fullname,firstname,lastname,companyname,jobtitle,emailaddress1,"
     "telephone1,mobilephone,websiteurl,address1_country,leadsourcecode,statuscode,donotemail,ownerid,createdon,"
     "modifiedon",
+    (
+        "salesforce/User.csv",
+        "salesforce_users",
+    ): "Id,Username,FirstName,LastName,Name,Email,IsActive,UserType,CreatedDate,LastModifiedDate",
+    ("salesforce/LeadHistory.csv", "salesforce_lead_history"): "Id,IsDeleted,LeadId,CreatedById,CreatedDate,"
+    "Field,DataType,OldValue,NewValue",
+    ("hubspot/owners.json", "hubspot_owners"): "id,email,type,firstName,lastName,userId,createdAt,updatedAt,"
+    "archived",
+    ("dynamics/systemusers.csv", "dynamics_users"): "systemuserid,fullname,internalemailaddress,isdisabled,"
+    "createdon,modifiedon",
     ("marketing/events.jsonl", "marketing_events"): "event_id,type,email,campaign,subject,occurred_at",
     ("marketing/events.csv", "marketing_events"): "event_id,type,email,campaign,subject,occurred_at",
     (

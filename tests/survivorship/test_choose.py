@@ -1,66 +1,10 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from crm_hygiene.survivorship import Candidates, GroupRule, Rules, choose, gather_candidates, load_rules
-from crm_hygiene.survivorship.rules import Pin
-
-AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
-SYSTEMS = {"crm_a": "crm", "crm_b": "crm", "erp": "erp", "web": "web"}
-
-
-def candidates(rows: list[dict[str, Any]]) -> Candidates:
-    """One entity E unless a row says otherwise; `age` in days."""
-    filled = [
-        {
-            "source": row.get("source", "web"),
-            "record_id": str(row.get("record_id", number)),
-            "entity_id": row.get("entity_id", "E"),
-            "is_deleted": row.get("is_deleted", False),
-            "observed_at": AS_OF - timedelta(days=row.get("age", 0)),
-            "created_at": AS_OF - timedelta(days=row.get("created", 0)) if "created" in row else None,
-            "problems": row.get("problems", []),
-            "file": "f",
-            "row_number": number,
-            "value": row.get("value"),
-            "kind": row.get("kind"),
-        }
-        for number, row in enumerate(rows)
-    ]
-    schema = {
-        **dict.fromkeys(["source", "record_id", "entity_id", "file", "value", "kind"], pl.String()),
-        "is_deleted": pl.Boolean(),
-        "observed_at": pl.Datetime("us", "UTC"),
-        "created_at": pl.Datetime("us", "UTC"),
-        "problems": pl.List(pl.String()),
-        "row_number": pl.Int64(),
-    }
-    frame = pl.DataFrame(filled, schema=schema)
-    keys = frame.select("source", "record_id", "entity_id")
-    return gather_candidates(frame.drop("entity_id"), keys, SYSTEMS, ["value", "kind"])
-
-
-def rules(**changes: Any) -> Rules:
-    return load_rules().model_copy(update={"trust": {"erp": 0.9, "crm*": 0.8, "web": 0.3}, **changes})
-
-
-def chosen(rows: list[dict[str, Any]], *strategies: str, **rule: Any) -> tuple[Any, Any, str]:
-    """Winning value, runner-up and what decided."""
-    given_rule = GroupRule(columns=("value",), strategies=strategies, **rule)
-    pool = candidates(rows)
-    outcome = choose(pool, "contacts", "value", given_rule, rules(), AS_OF).winners
-    if outcome.is_empty():
-        return None, None, ""
-    picked = outcome.row(0, named=True)
-    values = pool.records["value"]
-    other = None if picked["runner_up"] is None else values[picked["runner_up"]]
-    return values[picked["row"]], other, picked["decided"]
+from .record_rows import chosen
 
 
 @pytest.mark.parametrize(
@@ -79,8 +23,13 @@ def chosen(rows: list[dict[str, Any]], *strategies: str, **rule: Any) -> tuple[A
         ),
         ("validity", [{"value": "a", "problems": ["x"]}, {"value": "b", "age": 9}], ("b", "a", "validity")),
         (
-            "frequency",
+            "agreement",
             [{"value": "a", "source": "crm_a"}, {"value": "A ", "source": "erp"}, {"value": "b"}],
+            ("a", "b", "agreement"),
+        ),
+        (
+            "frequency",
+            [{"value": "a", "age": 9}, {"value": "a", "age": 9}, {"value": "b"}],
             ("a", "b", "frequency"),
         ),
     ],
@@ -95,13 +44,78 @@ def test_two_sources_of_one_system_agree_as_one() -> None:
         {"value": "a", "source": "crm_b", "age": 5},
         {"value": "b", "source": "erp", "age": 1},
     ]
-    assert chosen(rows, "frequency", "recency") == ("b", "a", "recency")
+    assert chosen(rows, "agreement", "recency") == ("b", "a", "recency")
+    assert chosen(rows, "frequency", "recency") == ("a", "b", "frequency")
+
+
+def test_a_fields_own_change_time_counts_before_its_records() -> None:
+    rows: list[dict[str, Any]] = [
+        {"value": "a", "source": "erp", "age": 1, "changed": {"value": 500}},
+        {"value": "b", "source": "erp", "age": 300},
+    ]
+    assert chosen(rows, "recency") == ("b", "a", "recency")
+    assert chosen(rows, "trust")[0] == "b"
+    rows[0]["changed"] = {"kind": 500}
+    assert chosen(rows, "recency")[0] == "a"
+
+
+def test_trust_can_be_a_fields_own_with_a_half_life_of_its_own() -> None:
+    rows = [{"value": "a", "source": "erp", "age": 90}, {"value": "b", "source": "web", "age": 1}]
+    assert chosen(rows, "trust")[0] == "a"
+    assert chosen(rows, "trust", trust={"web": 0.95})[0] == "b"
+    assert chosen(rows, "trust", half_life_days=30)[0] == "b"
+
+
+def test_a_time_after_the_landing_is_the_landing_time_and_a_placeholder_is_no_time() -> None:
+    future = {"value": "a", "age": -4000, "record_id": "z"}
+    fresh = {"value": "b", "age": 0, "record_id": "y"}
+    assert chosen([future, fresh], "recency")[2] == "tie"
+    assert chosen([{**future, "changed": {"value": -9}}, fresh], "recency")[2] == "tie"
+    old = {"value": "c", "age": 5000}
+    since_1970 = {"value": "a", "age": 20454}
+    assert chosen([since_1970, old], "recency")[0] == "c"
+    assert chosen([{**since_1970, "created": 1}, old], "recency")[0] == "a"
+    # 1900-01-01 is not early, it is unknown
+    assert (
+        chosen(
+            [{"value": "a", "created": 46021, "age": 2}, {"value": "b", "age": 1, "created": 7}], "earliest"
+        )[0]
+        == "b"
+    )
 
 
 def test_validity_follows_the_preferred_order_of_another_column() -> None:
     rows = [{"value": "info@", "kind": "role"}, {"value": "ann@", "kind": "person", "age": 99}]
     prefer = {"column": "kind", "order": ["person", "role"]}
     assert chosen(rows, "validity", prefer=prefer) == ("ann@", "info@", "validity")
+
+
+@pytest.mark.parametrize(
+    ("test", "bad"),
+    [
+        ({"no_bounce": True}, {"is_bounced": True}),
+        ({"column": "kind", "none_of": ["disposable"]}, {"kind": "disposable"}),
+        ({"column": "kind", "one_of": ["fixed", "mobile"]}, {"kind": "pager"}),
+        ({"matches": "^[+]"}, {"value": "030"}),
+        ({"no_problems": True}, {"problems": ["email: odd"]}),
+    ],
+)
+def test_a_value_that_fails_a_declared_test_loses_to_one_that_passes(
+    test: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    rows = [{"value": "+1", "source": "erp", **bad}, {"value": "+2", "source": "web", "age": 900}]
+    assert chosen(rows, "validity", "trust", valid=["t"], tests={"t": test})[0] == "+2"
+    assert chosen(rows[:1], "validity", "trust", valid=["t"], tests={"t": test})[0] is not None
+
+
+def test_of_two_invalid_values_the_one_failing_the_milder_test_wins() -> None:
+    tests: dict[str, Any] = {"first": {"no_bounce": True}, "second": {"column": "kind", "none_of": ["x"]}}
+    rows: list[dict[str, Any]] = [
+        {"value": "a", "is_bounced": True, "source": "erp"},
+        {"value": "b", "kind": "x", "age": 99},
+    ]
+    assert chosen(rows, "validity", valid=["first", "second"], tests=tests)[0] == "b"
+    assert chosen(rows, "validity", valid=["second", "first"], tests=tests)[0] == "a"
 
 
 def test_ties_go_to_the_newest_record_then_source_then_record_id() -> None:
@@ -119,65 +133,22 @@ def test_agreement_and_single_values_need_no_strategy() -> None:
     assert chosen([{"value": None}], "trust") == (None, None, "")
 
 
-def test_a_clear_is_no_value_unless_the_rule_says_so() -> None:
-    rows = [{"value": None, "source": "erp"}, {"value": "a"}]
-    assert chosen(rows, "trust")[0] == "a"
-    assert chosen(rows, "trust", clears_from=["erp"])[0] is None
-    assert chosen(rows, "trust", clears_from=["crm"])[0] == "a"
+def test_an_emptied_field_is_no_value_unless_the_rule_lets_clears_win() -> None:
+    emptied = {"value": None, "source": "web", "age": 3, "changed": {"value": 3}}
+    older, newer = {"value": "a", "source": "erp", "age": 9}, {"value": "b", "source": "crm_a", "age": 1}
+    assert chosen([emptied, older], "trust")[0] == "a"
+    assert chosen([emptied, older], "trust", clears="wins") == (None, "a", "cleared")
+    # what was entered since then stands, whoever is trusted more
+    assert chosen([emptied, older, newer], "trust", clears="wins")[0] == "b"
+    assert chosen([{**emptied, "changed": {}}, older], "trust", clears="wins")[0] == "a"
+    assert chosen([emptied], "trust", clears="wins") == (None, None, "")
 
 
-def test_a_pin_wins() -> None:
-    pool = candidates([{"value": "a", "source": "erp"}, {"value": "b", "record_id": "9", "age": 99}])
-    pin = Pin(table="contacts", entity_id="E", field="value", source="web", record_id="9")
-    rule = GroupRule(columns=("value",), strategies=("trust",))
-    outcome = choose(pool, "contacts", "value", rule, rules(pins=(pin,)), AS_OF)
-    assert outcome.golden()["value"].to_list() == ["b"]
-    assert outcome.winners["decided"].to_list() == ["pinned"]
-    elsewhere = choose(pool, "accounts", "value", rule, rules(pins=(pin,)), AS_OF)
-    assert elsewhere.golden()["value"].to_list() == ["a"]
+def test_a_source_named_in_clears_from_empties_a_field_without_telling_when() -> None:
+    rows = [{"value": None, "source": "erp", "age": 1}, {"value": "a", "age": 9}]
+    assert chosen(rows, "trust", clears="wins", clears_from=["erp"])[0] is None
+    assert chosen(rows, "trust", clears="wins", clears_from=["crm"])[0] == "a"
 
 
 def test_deleted_records_are_no_candidates() -> None:
     assert chosen([{"value": "a", "source": "erp", "is_deleted": True}, {"value": "b"}], "trust")[0] == "b"
-
-
-_rows = st.lists(
-    st.fixed_dictionaries(
-        {
-            "source": st.sampled_from(sorted(SYSTEMS)),
-            "entity_id": st.sampled_from(["E1", "E2", "E3"]),
-            "value": st.sampled_from([None, "a", "A", "b", "ccc"]),
-            "kind": st.sampled_from([None, "x", "y"]),
-            "age": st.sampled_from([0, 1, 800]),
-            "created": st.sampled_from([0, 1, 900]),
-        }
-    ),
-    max_size=9,
-)
-_strategies = st.lists(
-    st.sampled_from(["validity", "trust", "recency", "frequency", "completeness", "longest", "earliest"]),
-    min_size=1,
-    max_size=3,
-    unique=True,
-)
-
-
-@given(_rows, _strategies, st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
-def test_the_order_of_rows_changes_nothing_and_the_winner_states_a_value(
-    rows: list[dict[str, Any]], strategies: list[str], random: Any
-) -> None:
-    numbered = [{**row, "record_id": n} for n, row in enumerate(rows)]
-    shuffled = list(numbered)
-    random.shuffle(shuffled)
-    rule = GroupRule(columns=("value",), strategies=tuple(strategies))
-    one, two = (candidates(r) for r in (numbered, shuffled))
-    first, second = (choose(c, "contacts", "value", rule, rules(), AS_OF) for c in (one, two))
-    assert first.winners.equals(second.winners)
-    assert first.golden().equals(second.golden())
-    stating = {r["entity_id"] for r in rows if r["value"] is not None}
-    assert set(one.entities.gather(first.winners["entity"]).to_list()) == stating
-    values = one.records["value"].gather(first.winners["row"])
-    assert values.null_count() == 0
-    others = one.records["value"].gather(first.winners["runner_up"])
-    assert all(o is None or o.lower() != v.lower() for v, o in zip(values, others, strict=True))

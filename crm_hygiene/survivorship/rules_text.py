@@ -1,0 +1,92 @@
+"""A rules file as written: its content, and the line on which every key and entry stands.
+
+Only reading belongs here; which words are right is for `vocabulary`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crm_hygiene.errors import ConfigurationError
+
+Place = tuple[str | int, ...]
+"""Keys and list positions that lead from the top of a file to a value."""
+
+
+@dataclass(frozen=True)
+class RulesText:
+    """One rules file.
+
+    Attributes
+    ----------
+    content
+        its keys and values; empty for an empty file.
+    lines
+        line (from 1) of every place: of the key in a mapping, of the entry in a list.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    lines: dict[Place, int] = field(default_factory=dict)
+
+    def at(self, place: Place) -> str:
+        """`file:line` of a place, or of the nearest place around it that the file has."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return f"{self.path}:{self.lines[place]}" if place else str(self.path)
+
+    def has(self, place: Place) -> bool:
+        """Whether the file itself writes something at `place`."""
+        return place in self.lines
+
+
+def read_rules_text(path: Path) -> RulesText:
+    """Read a rules file.
+
+    Raises
+    ------
+    ConfigurationError
+        naming file and line if it is missing, no YAML, no mapping, or names a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not readable: {error}") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+        said = getattr(error, "problem", None) or error
+        raise ConfigurationError(f"{where}: not readable as YAML: {said}") from error
+    if content is None:
+        return RulesText(path, {})
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}:1: expected a mapping of keys to values")
+    lines: dict[Place, int] = {}
+    if root is not None:
+        _walk(path, root, (), lines)
+    return RulesText(path, content, lines)
+
+
+def _walk(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            word, line = str(key.value), key.start_mark.line + 1
+            if word in seen:
+                raise ConfigurationError(
+                    f"{path}:{line}: '{word}' is written twice, first on line {seen[word]}; keep one"
+                )
+            seen[word] = line
+            lines[(*place, word)] = line
+            _walk(path, value, (*place, word), lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            lines[(*place, position)] = value.start_mark.line + 1
+            _walk(path, value, (*place, position), lines)
