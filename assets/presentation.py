@@ -16,8 +16,8 @@ import polars as pl
 
 from assets.changes import changes
 from crm_hygiene.contract import Contract, contract_of
+from crm_hygiene.explanation.charts import charts_folder
 from crm_hygiene.lake import Lake, Publication
-from crm_hygiene.linkage.charts import charts_folder
 from crm_hygiene.night import Night
 from crm_hygiene.report.page import report_path
 

@@ -14,14 +14,14 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of, nearest
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.explanation.entity_explanation import UnknownEntity, explain_entity
+from crm_hygiene.explanation.identity_story import IdentityStory, link_of
+from crm_hygiene.explanation.link_reasons import LinkReasons
+from crm_hygiene.explanation.link_tree import Link
+from crm_hygiene.explanation.selection import Record, written
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.lineage.candidates_of_cell import Candidate, FieldChoice, choice_of_cell
 from crm_hygiene.lineage.kinds import DIRECT
-from crm_hygiene.linkage.entity_explanation import UnknownEntity, explain_entity
-from crm_hygiene.linkage.identity_story import IdentityStory, link_of
-from crm_hygiene.linkage.link_reasons import LinkReasons
-from crm_hygiene.linkage.link_tree import Link
-from crm_hygiene.linkage.selection import Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.survivorship.pins import PINS

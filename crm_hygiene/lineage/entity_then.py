@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm_hygiene.contract import contract_of
+from crm_hygiene.explanation.entity_explanation import EntityExplanation, explain_entity
 from crm_hygiene.lineage.cell_story import TABLES, golden_row, provenance_of
-from crm_hygiene.linkage.entity_explanation import EntityExplanation, explain_entity
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

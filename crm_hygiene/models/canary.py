@@ -30,13 +30,13 @@ from crm_hygiene.linkage.store import load_register, promoted_version
 from crm_hygiene.models.live_labels import Accuracies, accuracies, caveats, judged_pairs
 from crm_hygiene.models.regrouping import Regrouping, regrouping
 from crm_hygiene.night import Night
-from crm_hygiene.survivorship import load_rules
+from crm_hygiene.privacy.memory import memory_of
 
 CONFORMED: dict[EntityKind, str] = {
     "person": "conformed.people",
     "organisation": "conformed.organisations",
 }
-GOLDEN = ("contacts", "accounts", "leads", "relationships", "activities")
+GOLDEN = ("contacts", "accounts", "leads", "lead_states", "relationships", "activities")
 _READ = (
     *CONFORMED.values(),
     "conformed.consents",
@@ -240,17 +240,24 @@ def _golden(
 
     people, organisations = read("conformed.people"), read("conformed.organisations")
     consents, interactions = read("conformed.consents"), read("conformed.interactions")
-    own = night.config.rules.survivorship
+    person_members = members if kind == "person" else read("linked.person_members")
     golden = build_golden(
         people,
-        members if kind == "person" else read("linked.person_members"),
+        person_members,
         organisations,
         members if kind == "organisation" else read("linked.organisation_members"),
         consents,
         interactions,
-        load_rules(night.config.resolve(own) if own else None),
+        night.survivorship,
         latest_landing(people, organisations, consents, interactions),
         night.systems,
+        pins=read("stewardship.pins"),
+        questions=read("linked.questions"),
+        users=read("conformed.users"),
+        opportunities=read("conformed.opportunities"),
+        versions=read("conformed.person_versions"),
+        lead_rules=night.lead_rules,
+        memory=memory_of(night, people, consents, interactions, person_members),
     )
     built = {f"golden.{name}": getattr(golden, name) for name in GOLDEN}
     differences = [table_difference(contract_of(table), read(table), frame) for table, frame in built.items()]
