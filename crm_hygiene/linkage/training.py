@@ -22,7 +22,6 @@ from crm_hygiene.linkage.recipe import (
     Numbers,
     comparisons_in_use,
     default_numbers,
-    frequency_columns,
 )
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 
@@ -49,9 +48,17 @@ def _round(value: float) -> float:
 
 
 def term_frequencies(
-    frame: pl.DataFrame, columns: Sequence[str], most_values: int
+    frame: pl.DataFrame, own: Mapping[str, float], most_values: int
 ) -> dict[str, dict[str, Any]]:
-    """Share of the filled records that hold each value, for the commonest values of each column.
+    """Share of the filled records that hold a value by chance, for the commonest values of each column.
+
+    Two records of one entity hold one value for that reason and not by chance: of the records that hold a
+    value, those that a record's own entity is expected to have besides are no chance agreements.
+
+    Parameters
+    ----------
+    own
+        column -> other records of a record's entity that are expected to hold its value.
 
     Returns
     -------
@@ -59,7 +66,7 @@ def term_frequencies(
         {column: {"floor": share taken for any other value, "values": {value: share}}}
     """
     found: dict[str, dict[str, Any]] = {}
-    for column in columns:
+    for column, expected in own.items():
         counted = (
             frame.select(pl.col(column).drop_nulls())
             .group_by(column)
@@ -69,10 +76,12 @@ def term_frequencies(
         total = int(counted["len"].sum() or 0)
         common = counted.filter(pl.col("len") > 1).head(most_values)
         rest = counted.join(common, on=column, how="anti")
-        floor = (int(rest["len"].sum()) / rest.height if rest.height else 1) / max(total, 1)
+        usual = int(rest["len"].sum()) / rest.height if rest.height else 1
         found[column] = {
-            "floor": _round(floor),
-            "values": {value: _round(count / total) for value, count in sorted(common.iter_rows())},
+            "floor": _round(max(usual - expected, 1) / max(total, 1)),
+            "values": {
+                value: _round(max(count - expected, 1) / total) for value, count in sorted(common.iter_rows())
+            },
         }
     return found
 
@@ -199,12 +208,19 @@ def train(
     if comparisons and frame.height >= settings.min_training_records:
         load(con, "records", frame)
         prior = _prior(con, kind, frame.height, settings)
-        frequencies = term_frequencies(frame, frequency_columns(comparisons), settings.term_frequency_values)
         numbers, trained_by = _estimate(con, kind, frame, comparisons, numbers, prior, settings)
         con.execute("DROP TABLE records")
         expected = prior * frame.height * (frame.height - 1) / 2
         share = expected / (expected + rules.assumed_matches) if rules.assumed_matches else 1.0
         numbers = blended(numbers, default_numbers(comparisons), share, rules.learned_u)
+        others = prior * (frame.height - 1)
+        own = {
+            level.frequency_of: others * numbers[c.name][level.name][0]
+            for c in comparisons
+            for level in c.levels
+            if level.frequency_of is not None
+        }
+        frequencies = term_frequencies(frame, dict(sorted(own.items())), settings.term_frequency_values)
         if not trained_by:
             notes.append(f"{kind} model: too few pairs to learn from, default match shares used")
     else:

@@ -12,7 +12,8 @@ from crm_hygiene.evaluation.accuracy import pairwise
 from crm_hygiene.linkage import Linkage
 from crm_hygiene.linkage.recipe import Numbers
 from crm_hygiene.linkage.training import blended
-from tests.linkage.conftest import word
+
+from .conftest import word
 
 Run = Callable[..., Linkage]
 
