@@ -241,6 +241,7 @@ def golden_assets() -> list[dg.AssetsDefinition]:
                         "conformed.organisations",
                         "linked.organisation_members",
                         "linked.questions",
+                        "stewardship.pins",
                     ),
                     "golden.leads": (
                         *_PEOPLE,

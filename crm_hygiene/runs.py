@@ -14,7 +14,15 @@ from crm_hygiene.night import Night
 RUNS = "audit.runs"
 
 # Written by every run that does anything; they are the record, not what is recorded.
-_RECORDS = (RUNS, "quality.gate_results", "quality.metrics", "quality.quarantine", "landing.files")
+_RECORDS = (
+    RUNS,
+    "quality.gate_results",
+    "quality.metrics",
+    "quality.distributions",
+    "quality.limit_results",
+    "quality.quarantine",
+    "landing.files",
+)
 
 
 def published_by(lake: Lake, run_id: str, tables: list[str]) -> dict[str, int]:
