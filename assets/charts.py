@@ -9,9 +9,7 @@ from assets.publication import asset_key
 from assets.resources import NightResource
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.explanation.charts import MEANING, ChartSet, charts_folder, draw_charts
-from crm_hygiene.linkage.settings import EntityKind
-
-KINDS: tuple[EntityKind, ...] = ("person", "organisation")
+from crm_hygiene.linkage.records import KINDS
 
 _READS = (
     *(f"linked.{kind}_{name}" for kind in KINDS for name in ("pairs", "members")),

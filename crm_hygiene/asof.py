@@ -17,6 +17,13 @@ def latest_landing(*frames: pl.DataFrame) -> datetime:
     return max(times, default=NEVER)
 
 
+def latest_known(records: pl.DataFrame, decisions: pl.DataFrame) -> datetime:
+    """When what linkage knows was last added to, by a landing or by a judgement."""
+    landed = latest_landing(records)
+    decided = decisions["decided_at"].max() if decisions.height else None
+    return max(landed, decided) if isinstance(decided, datetime) else landed
+
+
 def latest_seen(contacts: pl.DataFrame) -> datetime:
     """Latest `last_seen_at` of golden contacts, which never lies after the landing; else the epoch."""
     latest = contacts["last_seen_at"].max() if contacts.height else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,17 +10,17 @@ import typer
 from rich.console import Console
 
 from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ConfigOption, JsonOption, Kind, kind_of
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.evaluation.accuracy import Evaluation, evaluate
 from crm_hygiene.evaluation.mistakes import Mistake, costliest_mistakes
 from crm_hygiene.evaluation.truth import of_one_kind, read_truth
-from crm_hygiene.explanation.selection import NOUNS, written
 from crm_hygiene.linkage import EntityKind
+from crm_hygiene.linkage.records import KINDS, NOUNS, written
 from crm_hygiene.night import Night
 
-_KINDS: tuple[EntityKind, ...] = ("person", "organisation")
 _MISSING_SHOWN = 10
 _NAMES = {
     "precision": "pairs linked that are right (precision)",
@@ -33,28 +32,18 @@ _NAMES = {
 }
 
 
-class Kind(StrEnum):
-    """What the truth file is about."""
-
-    person = "person"
-    organisation = "organisation"
-
-
 def evaluate_command(
     truth: Annotated[Path, typer.Option("--truth", help="A CSV with CLUSTER_ID, RECORD_ID, DATA_SOURCE.")],
     kind: Annotated[Kind | None, typer.Option("--kind", help="Default: told from the record ids.")] = None,
     mistakes: Annotated[int, typer.Option("--mistakes", min=0, help="Costliest mistakes to explain.")] = 5,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare who is who with a truth file, and explain the costliest mistakes."""
     labels = read_truth(truth)
     night = Night.open(load_config(config))
-    members = {k: night.lake.read(contract_of(f"linked.{k}_members")) for k in _KINDS}
-    asked: EntityKind | None = next((k for k in _KINDS if kind is not None and k == kind.value), None)
-    chosen, labels = of_one_kind(labels, members, asked)
+    members = {k: night.lake.read(contract_of(f"linked.{k}_members")) for k in KINDS}
+    chosen, labels = of_one_kind(labels, members, kind_of(kind))
     found = evaluate(members[chosen], labels.rows)
     worst = costliest_mistakes(night, chosen, members[chosen], labels.rows, mistakes) if mistakes else []
     if as_json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -14,6 +13,7 @@ from rich.markup import escape
 
 from crm_hygiene.cli.explain_cell import cell_target, explain_target
 from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ConfigOption, JsonOption, Kind, kind_of
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
@@ -22,18 +22,11 @@ from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
 from crm_hygiene.explanation.link_tree import Link
 from crm_hygiene.explanation.nearest_pair import nearest_pair
 from crm_hygiene.explanation.record_explanation import RecordExplanation, explain_record
-from crm_hygiene.explanation.selection import Record, written
 from crm_hygiene.explanation.targets import Target, common_kind, find_target
 from crm_hygiene.explanation.waterfall import check_chart_file, draw_waterfall
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
-
-
-class Kind(StrEnum):
-    """Where one id names both a person and an organisation record, which is meant."""
-
-    person = "person"
-    organisation = "organisation"
 
 
 class Explanation(Protocol):
@@ -89,10 +82,8 @@ def explain(
             help="What changed of an entity or a cell since that night (until --night, if given), and why.",
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Why two records are (not) one, whose a record is, what holds an entity together, why a cell says so."""
     if chart is not None:
@@ -113,7 +104,7 @@ def explain(
             f"explain takes one or two targets, or a golden table, an entity and a column, not "
             f"{len(targets)} words"
         )
-    answer = answer_for(night, targets, None if kind is None else _KINDS[kind])
+    answer = answer_for(night, targets, kind_of(kind))
     if chart is not None:
         if not answer.pairs:
             raise ConfigurationError(f"--chart {chart}: {targets[0]} has no links to draw")
@@ -139,9 +130,6 @@ def _print(found: Explanation, as_json: bool) -> None:
     console = Console()
     for line in found.lines():
         console.print(escape(line), highlight=False, soft_wrap=True)
-
-
-_KINDS: dict[Kind, EntityKind] = {Kind.person: "person", Kind.organisation: "organisation"}
 
 
 def answer_for(night: Night, texts: Sequence[str], wanted: EntityKind | None) -> Answer:

@@ -22,6 +22,7 @@ from crm_hygiene.cli.evaluate import evaluate_command
 from crm_hygiene.cli.explain import explain
 from crm_hygiene.cli.json_output import print_json
 from crm_hygiene.cli.model import app as model_app
+from crm_hygiene.cli.options import ConfigOption, JsonOption
 from crm_hygiene.cli.pin import app as pin_app
 from crm_hygiene.cli.progress import Progress
 from crm_hygiene.cli.review import app as review_app
@@ -45,9 +46,6 @@ app.add_typer(model_app)
 app.command("evaluate")(evaluate_command)
 app.add_typer(review_app)
 app.add_typer(pin_app)
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def _orchestrator() -> Callable[..., Any]:

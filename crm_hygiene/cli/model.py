@@ -12,6 +12,7 @@ from rich.console import Console
 
 from crm_hygiene.cli.comparison import show_canary
 from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
@@ -19,11 +20,11 @@ from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.evaluation.truth import Truth, read_truth
 from crm_hygiene.linkage import EntityKind, FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import KINDS
 from crm_hygiene.linkage.store import promoted_version
 from crm_hygiene.models.canary import Canary, compare
 from crm_hygiene.models.limits import broken_limits
 from crm_hygiene.models.promotion import (
-    KINDS,
     MODELS,
     PROMOTIONS,
     LimitsBroken,
@@ -52,10 +53,7 @@ class Kind(StrEnum):
     all = "all"
 
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 KindOption = Annotated[Kind, typer.Option("--kind", help="People, organisations or both.")]
-ByOption = Annotated[str | None, typer.Option("--by", help="Who acts; default: the user logged in.")]
 TruthOption = Annotated[
     Path | None, typer.Option("--truth", help="Labels: a CSV with CLUSTER_ID, RECORD_ID, DATA_SOURCE.")
 ]

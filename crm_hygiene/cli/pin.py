@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import polars as pl
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.models.promotion import acting_person
@@ -24,10 +24,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-ByOption = Annotated[str | None, typer.Option("--by", help="Who acts; default: the user logged in.")]
 
 
 def _who(by: str | None) -> str:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, Kind, kind_of
 from crm_hygiene.cli.review_text import (
     act_json,
     show_act,
@@ -25,6 +26,7 @@ from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import KINDS, Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.models.promotion import acting_person
 from crm_hygiene.night import Night
@@ -34,7 +36,7 @@ from crm_hygiene.stewardship.bulk import import_judgements
 from crm_hygiene.stewardship.cluster_around import cluster_around
 from crm_hygiene.stewardship.log import DecisionLog
 from crm_hygiene.stewardship.questions import Question, kept_apart_by, open_questions, read_questions
-from crm_hygiene.stewardship.records import KINDS, Record, fields_of, name_of
+from crm_hygiene.stewardship.records import fields_of, name_of
 from crm_hygiene.stewardship.revocation import revoke
 from crm_hygiene.stewardship.targets import question_row, resolve_targets
 from crm_hygiene.stewardship.worksheet import export_worksheet
@@ -45,13 +47,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-class Kind(StrEnum):
-    """Which records a command is about."""
-
-    person = "person"
-    organisation = "organisation"
 
 
 class QuestionKind(StrEnum):
@@ -76,19 +71,12 @@ _ANSWERS: dict[Answer, Judgement] = {
     Answer.unsure: "unsure",
 }
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 KindOption = Annotated[Kind | None, typer.Option("--kind", help="Only people or only organisations.")]
 AskedOption = Annotated[
     QuestionKind | None,
     typer.Option("--question-kind", help="Only doubtful pairs, conflicts or suspect clusters."),
 ]
 WhyOption = Annotated[str | None, typer.Option("--why", help="The reason, kept with the decision.")]
-ByOption = Annotated[str | None, typer.Option("--by", help="Who acts; default: the user logged in.")]
-
-
-def _kind(kind: Kind | None) -> EntityKind | None:
-    return next((k for k in KINDS if kind is not None and k == kind.value), None)
 
 
 def _who(by: str | None) -> str:
@@ -140,7 +128,7 @@ def list_command(
     """The open questions, the most valuable first."""
     night = Night.open(load_config(config))
     asked = question_kind.value if question_kind else None
-    queue = open_questions(night.lake, _kind(kind), asked, limit)
+    queue = open_questions(night.lake, kind_of(kind), asked, limit)
     weights = _explanations(night, list(queue.questions)) if is_full else {}
     if as_json:
         print_json(
@@ -218,7 +206,7 @@ def decide_command(
         )
     reason = (why or "").strip() or None
     with night_lock(night.config.lake_uri):
-        found = resolve_targets(night, targets, _kind(kind), is_cluster)
+        found = resolve_targets(night, targets, kind_of(kind), is_cluster)
         act = decide(night, judged(found, judgement, reason), _who(by))
     if as_json:
         print_json({**act_json(act), "notes": list(found.notes)})
@@ -283,7 +271,7 @@ def export_command(
     """Write the open questions to a CSV file, to be answered in a spreadsheet."""
     night = Night.open(load_config(config))
     asked = question_kind.value if question_kind else None
-    written, clusters = export_worksheet(night.lake, file, _kind(kind), asked, limit)
+    written, clusters = export_worksheet(night.lake, file, kind_of(kind), asked, limit)
     if as_json:
         print_json({"file": str(file), "questions": written, "clusters_left_out": clusters})
         return

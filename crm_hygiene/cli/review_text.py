@@ -12,10 +12,11 @@ from rich.markup import escape
 
 from crm_hygiene.cli.tables import table
 from crm_hygiene.explanation.explain import PairExplanation
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.stewardship.act import Act
 from crm_hygiene.stewardship.bulk import Import
 from crm_hygiene.stewardship.questions import Question, Queue
-from crm_hygiene.stewardship.records import Record, name_of, text_of
+from crm_hygiene.stewardship.records import name_of
 from crm_hygiene.stewardship.revocation import Revocation
 
 Names = Mapping[tuple[str, str, str], str]
@@ -110,7 +111,7 @@ def show_question(
         _say(console, f"to settle it: crm-hygiene review revoke {apart[0]['decision_id']}, or what says same")
     console.print()
     if question.right is None:
-        members = [(escape(text_of(record)), escape(name)) for record, name in cluster[:100]]
+        members = [(escape(written(record)), escape(name)) for record, name in cluster[:100]]
         _say(console, f"{len(cluster):,} records hang together")
         console.print(table(None, [("record", "left"), ("name", "left")], members))
         if len(cluster) > 100:
@@ -123,7 +124,7 @@ def show_question(
         )
         return
     shown = [
-        ("  record", text_of(question.left), text_of(question.right)),
+        ("  record", written(question.left), written(question.right)),
         ("  belongs to", row["entity_id_l"] or "", row["entity_id_r"] or ""),
     ]
     for name, left, right in question.side_by_side():
@@ -187,7 +188,7 @@ def act_json(act: Act) -> dict[str, Any]:
                 "different": c.different,
                 "same": list(c.same),
                 "acts": list(c.acts),
-                "records": [text_of(record) for record in c.chain],
+                "records": [written(record) for record in c.chain],
             }
             for c in act.contradictions
         ],

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crm_hygiene.explanation.pair_explanation import PairExplanation
-from crm_hygiene.explanation.selection import Record, written
 from crm_hygiene.explanation.wording import key_in_words, probability, rules_in_words
+from crm_hygiene.linkage.records import Record, written
 
 
 @dataclass(frozen=True)

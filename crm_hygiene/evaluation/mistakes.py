@@ -19,7 +19,7 @@ from crm_hygiene.evaluation.accuracy import contingency, labelled
 from crm_hygiene.evaluation.mistake_reasons import FoundMistake, why_merged, why_torn
 from crm_hygiene.explanation.explain import explain_pairs
 from crm_hygiene.explanation.pair_explanation import PairExplanation
-from crm_hygiene.explanation.selection import NOUNS, Record
+from crm_hygiene.linkage.records import NOUNS, Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.explanation.selection import NOUNS, written
+from crm_hygiene.linkage.records import NOUNS, written
 from crm_hygiene.linkage.settings import EntityKind
 
 TRUTH_COLUMNS = ("CLUSTER_ID", "RECORD_ID", "DATA_SOURCE")

@@ -18,15 +18,16 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.explanation.chart_page import offline, page_of, page_of_spec, write_page
-from crm_hygiene.explanation.pair_weights import comparisons_of, weigh
-from crm_hygiene.explanation.selection import NOUNS, TABLES, UnknownRecord, select_records
+from crm_hygiene.explanation.pair_weights import weigh
+from crm_hygiene.explanation.selection import UnknownRecord, select_records
 from crm_hygiene.linkage.comparable import comparable, with_block_columns
 from crm_hygiene.linkage.connection import connection, load, quiet_splink, single_thread
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.recipe import splink_settings
-from crm_hygiene.linkage.scoring import match_weight_of, numbers_of
+from crm_hygiene.linkage.records import NOUNS, TABLES
+from crm_hygiene.linkage.scoring import learned_comparisons, match_weight_of, numbers_of
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.store import load_model
 from crm_hygiene.night import Night
@@ -96,17 +97,17 @@ def _model_pages(model: FrozenModel, settings: LinkageSettings) -> dict[str, str
     """Match weights and m and u of the model, as Splink draws them."""
     from splink import DuckDBAPI, Linker
 
-    comparisons = comparisons_of(model, settings)
+    comparisons, _ = learned_comparisons(model, settings)
     if not comparisons:
         return {}
     nobody = comparable(model.entity_kind, contract_of(TABLES[model.entity_kind]).empty())
     with connection(settings) as con, quiet_splink():
         # The charts are of the model alone; Splink wants to see the columns it speaks of.
-        blocked = with_block_columns(model.entity_kind, nobody).with_columns(pair=pl.lit(0))
-        load(con, "records", with_model_words(model.entity_kind, blocked, model.content))
+        columns = with_block_columns(model.entity_kind, nobody)
+        load(con, "records", with_model_words(model.entity_kind, columns, model.content))
         linker = Linker(
             DuckDBAPI(con).register("records"),
-            splink_settings(comparisons, numbers_of(model, comparisons), model.content["prior"], ["pair"]),
+            splink_settings(comparisons, numbers_of(model, comparisons), model.content["prior"], True),
             log_level=None,
         )
         return {

@@ -9,9 +9,10 @@ from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.explanation.identity_story import IdentityStory, link_of
 from crm_hygiene.explanation.link_reasons import LinkReasons
 from crm_hygiene.explanation.link_tree import Link, LinkTree, link_tree
-from crm_hygiene.explanation.selection import NOUNS, Record, similar_ids, written
+from crm_hygiene.explanation.selection import similar_ids
 from crm_hygiene.explanation.wording import decision_in_words, event_in_words, question_in_words
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import NOUNS, Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

@@ -16,7 +16,7 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.explanation.pair_explanation import PairExplanation, Step
 from crm_hygiene.explanation.pair_weights import PairWeights, weigh
-from crm_hygiene.explanation.selection import Record, Selection, UnknownRecord, select_records, written
+from crm_hygiene.explanation.selection import Selection, UnknownRecord, select_records
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.decisions import binding
 from crm_hygiene.linkage.generic_names import NAME
@@ -24,6 +24,7 @@ from crm_hygiene.linkage.generic_values import FAMILIES
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.organisation_words import with_model_words
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 from crm_hygiene.linkage.store import load_model
 from crm_hygiene.night import Night

@@ -14,7 +14,7 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.explanation.link_tree import Link, Record
-from crm_hygiene.explanation.selection import TABLES
+from crm_hygiene.linkage.records import TABLES
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

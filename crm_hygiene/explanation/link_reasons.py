@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from crm_hygiene.explanation.explain import PairExplanation, UnknownRecord, explain_pairs
 from crm_hygiene.explanation.link_tree import Link
-from crm_hygiene.explanation.selection import NOUNS, Record
 from crm_hygiene.explanation.wording import SILENT, bits, key_in_words, plain, probability
+from crm_hygiene.linkage.records import NOUNS, Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

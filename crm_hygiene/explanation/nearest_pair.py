@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
-from crm_hygiene.explanation.selection import Record
+from crm_hygiene.linkage.records import Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

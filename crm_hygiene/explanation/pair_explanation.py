@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crm_hygiene.explanation.selection import NOUNS, Record, written
 from crm_hygiene.explanation.wording import (
     bits,
     key_in_words,
@@ -18,6 +17,7 @@ from crm_hygiene.explanation.wording import (
     rules_in_words,
     times,
 )
+from crm_hygiene.linkage.records import NOUNS, Record, written
 from crm_hygiene.linkage.scoring import match_weight_of
 from crm_hygiene.linkage.settings import EntityKind
 

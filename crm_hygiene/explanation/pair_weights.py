@@ -1,7 +1,7 @@
 """Weights of chosen pairs, part by part, whether or not blocking would have found them.
 
-Each pair gets two rows of its own and a blocking key that nobody else has; so Splink scores exactly
-these pairs, by the settings and frozen numbers of the night.
+Each pair gets two rows of its own, and Splink is given the list of pairs; so it scores exactly these, by
+the settings and frozen numbers of the night.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.organisation_words import with_model_words
-from crm_hygiene.linkage.scoring import compared_columns, frozen_linker
+from crm_hygiene.linkage.scoring import compared_columns, frozen_linker, learned_comparisons
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
 
 
@@ -38,16 +38,6 @@ class PairWeights:
     prior_weight: float
 
 
-def comparisons_of(model: FrozenModel, settings: LinkageSettings) -> list[Comparison]:
-    """Comparisons of the rules for which the model has every number."""
-    learned = model.content["comparisons"]
-    return [
-        c
-        for c in settings.rules_of(model.entity_kind).comparisons
-        if set(learned.get(c.name, ())) == {level.name for level in c.scored}
-    ]
-
-
 def weigh(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
@@ -62,7 +52,7 @@ def weigh(
     frame
         comparable columns with block columns, generic values removed.
     """
-    comparisons = comparisons_of(model, settings)
+    comparisons, _ = learned_comparisons(model, settings)
     prior = float(model.content["prior"])
     prior_weight = math.log2(prior / (1 - prior))
     if not comparisons or not pairs:
@@ -70,8 +60,8 @@ def weigh(
     frame = with_model_words(model.entity_kind, frame, model.content)
     needed = compared_columns(frame, comparisons)
     sides = pl.DataFrame(
-        [(f"{k:09}{'lr'[side]} ", k, pair[side]) for k, pair in enumerate(pairs) for side in (0, 1)],
-        schema={"row": pl.String, "pair": pl.Int64, "unique_id": pl.Int64},
+        [(f"{k:09}{'lr'[side]} ", pair[side]) for k, pair in enumerate(pairs) for side in (0, 1)],
+        schema={"row": pl.String, "unique_id": pl.Int64},
         orient="row",
     )
     rows = sides.join(
@@ -79,23 +69,13 @@ def weigh(
         on="unique_id",
         how="left",
         maintain_order="left",
-    ).select(
-        "pair",
-        *needed,
-        unique_id=pl.concat_str("row", "source", pl.lit(":"), "record_id"),
-    )
-    load(con, "records", rows.drop("pair"))
-    names = rows.select("pair", "unique_id")
+    ).select(*needed, unique_id=pl.concat_str("row", "source", pl.lit(":"), "record_id"))
+    load(con, "records", rows)
+    left, right = rows["unique_id"].gather_every(2), rows["unique_id"].gather_every(2, 1)
     load(
         con,
         "chosen",
-        pl.DataFrame(
-            {
-                "match_key": ["0"] * len(pairs),
-                "join_key_l": names["unique_id"].gather_every(2),
-                "join_key_r": names["unique_id"].gather_every(2, 1),
-            }
-        ),
+        pl.DataFrame({"join_key_l": left, "join_key_r": right}).with_columns(match_key=pl.lit("0")),
     )
     with quiet_splink():
         linker = frozen_linker(con, comparisons, model, "chosen", with_parts=True)

@@ -10,9 +10,10 @@ from crm_hygiene.explanation.explain import promoted_model
 from crm_hygiene.explanation.identity_story import IdentityStory, link_of
 from crm_hygiene.explanation.link_reasons import LinkReasons
 from crm_hygiene.explanation.link_tree import Link, link_tree
-from crm_hygiene.explanation.selection import NOUNS, Record, find_records, written
+from crm_hygiene.explanation.selection import find_records
 from crm_hygiene.explanation.wording import decision_in_words, event_in_words, question_in_words
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import NOUNS, Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

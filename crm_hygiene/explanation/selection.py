@@ -12,29 +12,17 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of, nearest
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage.comparable import comparable, read_columns, with_block_columns
+from crm_hygiene.linkage.comparable import comparable, with_block_columns
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.generic_values import without_generic
+from crm_hygiene.linkage.records import NOUNS, TABLES, Record, live_records, written
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.store import load_generic
 from crm_hygiene.night import Night
 
-Record = tuple[str, str]  # (source, record_id)
-
-TABLES: dict[EntityKind, str] = {"person": "conformed.people", "organisation": "conformed.organisations"}
-NOUNS: dict[EntityKind, tuple[str, str]] = {
-    "person": ("person", "people"),
-    "organisation": ("organisation", "organisations"),
-}
-
 
 class UnknownRecord(ConfigurationError):  # noqa: N818 - named as what it is about
     """A record that linkage does not look at: there is none of that id, or it is deleted or refused."""
-
-
-def written(record: Record) -> str:
-    """A record as people write it: `source:record_id`."""
-    return f"{record[0]}:{record[1]}"
 
 
 @dataclass(frozen=True)
@@ -64,12 +52,6 @@ class Selection:
         return {(source, record_id): number for source, record_id, number in rows}
 
 
-def _live(night: Night, kind: EntityKind) -> pl.LazyFrame:
-    contract = contract_of(TABLES[kind])
-    rows = night.lake.scan(contract).filter(~pl.col("is_deleted"))
-    return rows.select(read_columns(kind, contract.column_names))
-
-
 def find_records(
     night: Night, kind: EntityKind, records: Sequence[Record], settings: LinkageSettings
 ) -> pl.DataFrame:
@@ -83,9 +65,13 @@ def find_records(
     wanted = pl.DataFrame(
         sorted(set(records)), schema={"source": pl.String, "record_id": pl.String}, orient="row"
     )
-    possible = _live(night, kind).filter(
-        pl.col("source").is_in(wanted["source"].implode())
-        & pl.col("record_id").is_in(wanted["record_id"].implode())
+    possible = (
+        live_records(night.lake, kind)
+        .drop("landed_at")
+        .filter(
+            pl.col("source").is_in(wanted["source"].implode())
+            & pl.col("record_id").is_in(wanted["record_id"].implode())
+        )
     )
     conformed = (
         possible.collect().join(wanted, on=["source", "record_id"], how="semi").sort("source", "record_id")

@@ -8,12 +8,10 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.explanation.selection import NOUNS, TABLES, Record, written
 from crm_hygiene.linkage.entity_ids import PREFIX
+from crm_hygiene.linkage.records import KINDS, NOUNS, TABLES, Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
-
-KINDS: tuple[EntityKind, ...] = ("person", "organisation")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from crm_hygiene.explanation.chart_page import page_of_spec, write_page
 from crm_hygiene.explanation.explain import explain_pairs, promoted_model
 from crm_hygiene.explanation.pair_explanation import PairExplanation
 from crm_hygiene.explanation.pair_weights import weigh
-from crm_hygiene.explanation.selection import Record, select_records, written
+from crm_hygiene.explanation.selection import select_records
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 

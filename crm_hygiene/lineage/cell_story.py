@@ -18,10 +18,10 @@ from crm_hygiene.explanation.entity_explanation import UnknownEntity, explain_en
 from crm_hygiene.explanation.identity_story import IdentityStory, link_of
 from crm_hygiene.explanation.link_reasons import LinkReasons
 from crm_hygiene.explanation.link_tree import Link
-from crm_hygiene.explanation.selection import Record, written
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.lineage.candidates_of_cell import Candidate, FieldChoice, choice_of_cell
 from crm_hygiene.lineage.kinds import DIRECT
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.survivorship.pins import PINS

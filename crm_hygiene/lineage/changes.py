@@ -15,10 +15,10 @@ import polars as pl
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.explanation.identity_story import IdentityStory
-from crm_hygiene.explanation.selection import TABLES as CONFORMED
-from crm_hygiene.explanation.selection import Record, written
 from crm_hygiene.explanation.wording import decision_in_words, event_in_words
 from crm_hygiene.lineage.cell_story import TABLES, golden_row, known_column, link_in_words, provenance_of
+from crm_hygiene.linkage.records import TABLES as CONFORMED
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.survivorship.pins import PINS

@@ -90,10 +90,6 @@ def _named(column: pl.Expr) -> pl.Expr:
     return pl.when(~column.is_in(TITLES) & ~column.str.contains(r"^\d+(st|nd|rd|th)?$")).then(column)
 
 
-def _sorted_words(column: pl.Expr) -> pl.Expr:
-    return column.str.split(" ").list.sort().list.join(" ")
-
-
 def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
     """Records by (source, record_id) with `unique_id` 0.. and every input column, null where absent."""
     missing = [pl.lit(None, dtype=pl.String).alias(c) for c in inputs if c not in records.columns]

@@ -56,7 +56,7 @@ def connection(settings: LinkageSettings) -> Iterator[duckdb.DuckDBPyConnection]
 
 @contextmanager
 def single_thread(con: duckdb.DuckDBPyConnection, settings: LinkageSettings) -> Iterator[None]:
-    """One thread while training: sums of floats come out the same each time."""
+    """One thread: random draws of DuckDB and sums of floats come out the same each time."""
     con.execute("SET threads=1")
     try:
         yield

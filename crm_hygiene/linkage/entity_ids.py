@@ -8,11 +8,10 @@ from datetime import datetime
 
 import polars as pl
 
+from crm_hygiene.linkage.records import Record
 from crm_hygiene.linkage.settings import EntityKind
 
 PREFIX: dict[EntityKind, str] = {"person": "P-", "organisation": "O-"}
-
-Record = tuple[str, str]
 
 
 def new_id(kind: EntityKind, record: Record, attempt: int = 0) -> str:

@@ -50,9 +50,9 @@ def _level(comparison: Comparison, index: int, numbers: Numbers) -> dict[str, An
 
 
 def splink_settings(
-    comparisons: Sequence[Comparison], numbers: Numbers, prior: float, blocks: Sequence[str]
+    comparisons: Sequence[Comparison], numbers: Numbers, prior: float, with_parts: bool
 ) -> Any:
-    """Settings for Splink.
+    """Settings for Splink. They name no blocking rule: pairs are proposed by `blocking` or by a person.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ def splink_settings(
         m and u by comparison and level.
     prior
         probability that two random records are one entity.
-    blocks
-        columns holding blocking keys; equal keys make a candidate pair.
+    with_parts
+        keep the weight of each comparison in the prediction, as Splink's charts need.
     """
-    from splink import SettingsCreator, block_on
+    from splink import SettingsCreator
 
     return SettingsCreator(
         link_type="dedupe_only",
@@ -74,11 +74,8 @@ def splink_settings(
             }
             for c in comparisons
         ],
-        blocking_rules_to_generate_predictions=[block_on(b) for b in blocks],
         probability_two_random_records_match=prior,
         retain_matching_columns=True,
-        retain_intermediate_calculation_columns=True,
-        em_convergence=0.0005,
-        max_iterations=25,
+        retain_intermediate_calculation_columns=with_parts,
         linker_uid="linkage",
     )

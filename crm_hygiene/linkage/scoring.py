@@ -35,14 +35,13 @@ def match_weight_of(probability: float) -> float:
     return math.log2(probability / (1 - probability))
 
 
-def known_comparisons(
-    model: FrozenModel, settings: LinkageSettings, frame: pl.DataFrame
-) -> tuple[list[Comparison], list[str]]:
-    """Comparisons of the rules for which the model has every number and the records have a value."""
+def learned_comparisons(model: FrozenModel, settings: LinkageSettings) -> tuple[list[Comparison], list[str]]:
+    """Comparisons of the rules for which the model has every number, and notes on the others."""
     learned, frequencies = model.content["comparisons"], model.content["frequencies"]
+    comparisons = settings.rules_of(model.entity_kind).comparisons
     used: list[Comparison] = []
     notes: list[str] = []
-    for comparison in settings.rules_of(model.entity_kind).comparisons:
+    for comparison in comparisons:
         if comparison.name not in learned:
             continue
         if set(learned[comparison.name]) != {level.name for level in comparison.scored}:
@@ -51,22 +50,28 @@ def known_comparisons(
                 "trained with and is left out; train a new model"
             )
             continue
-        if any(level.frequency_of not in frequencies for level in comparison.scored if level.frequency_of):
+        if not frequencies.keys() >= set(frequency_columns([comparison])):
             notes.append(
                 f"comparison '{comparison.name}' asks for term frequencies that model {model.model_version} "
                 "has not learned and is left out; train a new model"
             )
             continue
-        if all(frame[c].null_count() == frame.height for c in comparison.columns):
-            notes.append(f"comparison '{comparison.name}' falls away: its columns are empty")
-            continue
         used.append(comparison)
-    known = {comparison.name for comparison in settings.rules_of(model.entity_kind).comparisons}
     notes += [
         f"comparison '{name}' of model {model.model_version} falls away: the linkage rules have it no more"
-        for name in sorted(set(learned) - known)
+        for name in sorted(set(learned) - {comparison.name for comparison in comparisons})
     ]
     return used, notes
+
+
+def known_comparisons(
+    model: FrozenModel, settings: LinkageSettings, frame: pl.DataFrame
+) -> tuple[list[Comparison], list[str]]:
+    """`learned_comparisons` of which the records have a value, and notes on the others."""
+    learned, notes = learned_comparisons(model, settings)
+    empty = [c for c in learned if all(frame[column].null_count() == frame.height for column in c.columns)]
+    notes += [f"comparison '{c.name}' falls away: its columns are empty" for c in empty]
+    return [c for c in learned if c not in empty], notes
 
 
 def compared_columns(frame: pl.DataFrame, comparisons: list[Comparison]) -> list[str]:
@@ -120,8 +125,7 @@ def frozen_linker(
     from splink import DuckDBAPI, Linker
 
     content = model.content
-    creator = splink_settings(comparisons, numbers_of(model, comparisons), content["prior"], [])
-    creator.retain_intermediate_calculation_columns = with_parts
+    creator = splink_settings(comparisons, numbers_of(model, comparisons), content["prior"], with_parts)
     api = DuckDBAPI(con)
     # The recipe's columns are there by construction; Splink's own check of them takes a fifth of the setup.
     linker = Linker(api.register("records"), creator, log_level=None, validate_settings=False)

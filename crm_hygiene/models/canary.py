@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from crm_hygiene.asof import latest_landing
+from crm_hygiene.asof import latest_known, latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.evaluation.truth import Truth
@@ -23,22 +23,18 @@ from crm_hygiene.golden import build_golden
 from crm_hygiene.golden.difference import TableDifference, table_difference
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
-from crm_hygiene.linkage.comparable import read_columns
 from crm_hygiene.linkage.decisions import PAIR, standing
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import TABLES, live_records
 from crm_hygiene.linkage.store import load_register, promoted_version
 from crm_hygiene.models.live_labels import Accuracies, accuracies, caveats, judged_pairs
 from crm_hygiene.models.regrouping import Regrouping, regrouping
 from crm_hygiene.night import Night
 from crm_hygiene.privacy.memory import memory_of
 
-CONFORMED: dict[EntityKind, str] = {
-    "person": "conformed.people",
-    "organisation": "conformed.organisations",
-}
 GOLDEN = ("contacts", "accounts", "leads", "lead_states", "relationships", "activities")
 _READ = (
-    *CONFORMED.values(),
+    *TABLES.values(),
     "conformed.consents",
     "conformed.interactions",
     "linked.person_members",
@@ -121,25 +117,17 @@ def versions_read(lake: Lake) -> dict[str, int | None]:
     return {table: lake.version(table) for table in _READ}
 
 
-def live_records(night: Night, kind: EntityKind) -> pl.DataFrame:
-    """The conformed records that linkage sees tonight: not deleted, and only the columns it looks at.
+def records_to_link(night: Night, kind: EntityKind) -> pl.DataFrame:
+    """What linkage would see tonight.
 
     Raises
     ------
     ConfigurationError
-        if there is none yet.
+        if there is nothing yet.
     """
-    contract = contract_of(CONFORMED[kind])
-    records = (
-        night.lake.scan(contract)
-        .filter(~pl.col("is_deleted"))
-        .select(*read_columns(kind, contract.column_names), "landed_at")
-        .collect()
-    )
+    records = live_records(night.lake, kind).collect()
     if records.is_empty():
-        raise ConfigurationError(
-            f"{contract.table} has no records yet; run a night first (`crm-hygiene run`)"
-        )
+        raise ConfigurationError(f"{TABLES[kind]} has no records yet; run a night first (`crm-hygiene run`)")
     return records
 
 
@@ -161,10 +149,10 @@ def compare(night: Night, model: FrozenModel, truth: Truth | None = None) -> Can
     lake, kind = night.lake, model.entity_kind
     read = versions_read(lake)
     settings = settings_of(night)
-    records = live_records(night, kind)
+    records = records_to_link(night, kind)
     register, _ = load_register(lake, kind)
     decisions = lake.read(contract_of("stewardship.decisions")).filter(pl.col("entity_kind") == kind)
-    linked = link(kind, records, register, decisions, model, latest_landing(records), settings)
+    linked = link(kind, records, register, decisions, model, latest_known(records, decisions), settings)
     before, after = register.members, linked.members
     groups = regrouping(before, after)
     golden, built = _golden(night, kind, after)

@@ -22,12 +22,11 @@ from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.preparation import prepare
 from crm_hygiene.linkage.store import model_row, promoted_version, promotion_row
 from crm_hygiene.linkage.training import train
-from crm_hygiene.models.canary import Canary, live_records, versions_read
+from crm_hygiene.models.canary import Canary, records_to_link, versions_read
 from crm_hygiene.models.limits import broken_limits
 from crm_hygiene.night import Night
 from crm_hygiene.night_lock import night_lock
 
-KINDS: tuple[EntityKind, ...] = ("person", "organisation")
 MODELS, PROMOTIONS = "linked.models", "stewardship.promotions"
 
 
@@ -70,7 +69,7 @@ def train_model(night: Night, kind: EntityKind, by: str) -> Trained:
     LakeError
         if a night runs meanwhile, or the lake cannot be written.
     """
-    records = live_records(night, kind)
+    records = records_to_link(night, kind)
     with night_lock(night.config.lake_uri):
         pass  # a night that runs is told before the training, not after it
     settings = settings_of(night)

@@ -14,7 +14,7 @@ from babel.numbers import get_currency_precision
 
 from crm_hygiene.explanation.chart_page import write_page
 from crm_hygiene.explanation.charts import charts_folder
-from crm_hygiene.explanation.selection import NOUNS
+from crm_hygiene.linkage.records import NOUNS
 from crm_hygiene.night import Night
 from crm_hygiene.quality.metric import in_words
 from crm_hygiene.report.charts import line_chart

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import polars as pl
 
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.stewardship.contradictions import Contradiction, contradictions
 from crm_hygiene.stewardship.log import DecisionLog, Pair, append, as_group, pair_of, row_of
 from crm_hygiene.stewardship.pairing import pairs_that_join, pairs_that_part
-from crm_hygiene.stewardship.records import Record, members_of, ordered, text_of
+from crm_hygiene.stewardship.records import members_of, ordered
 from crm_hygiene.stewardship.targets import Subject, Targets
 
 Judgement = Literal["same", "different", "unsure"]
@@ -155,7 +156,7 @@ def _consequences(
             elif one.judgement == "different" and left == right:
                 parting.setdefault(left, set()).update((one.left, one.right))
     for entity_id, records in parting.items():
-        named = ", ".join(text_of(record) for record in sorted(records)) if len(records) == 2 else ""
+        named = ", ".join(written(record) for record in sorted(records)) if len(records) == 2 else ""
         lines[f"{entity_id} comes apart: {named or f'{len(records)} of its records'} are kept apart"] = None
     if not lines and not conflicts:
         lines["nothing moves: they are that way already, and now they stay so"] = None

@@ -11,11 +11,11 @@ from typing import Any
 
 from crm_hygiene.contract import contract_of, nearest
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.linkage.records import KINDS, Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.stewardship.act import JUDGEMENTS, Act, Judged, Judgement, decide
 from crm_hygiene.stewardship.log import Pair, digest
-from crm_hygiene.stewardship.records import KINDS, Record
 from crm_hygiene.stewardship.spreadsheet import Line, read_csv
 from crm_hygiene.stewardship.targets import QUEUE, common_kind, kinds_of, missing, parse_record
 

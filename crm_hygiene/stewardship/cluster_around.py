@@ -7,8 +7,8 @@ import polars as pl
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
+from crm_hygiene.linkage.records import Record
 from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.stewardship.records import Record
 
 MOST_RECORDS = 5_000
 

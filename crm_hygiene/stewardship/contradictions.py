@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.stewardship.log import Pair
-from crm_hygiene.stewardship.records import Record, text_of
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Contradiction:
     def text(self) -> str:
         """In words, with the way out."""
         different, same = self.different, ", ".join(self.acts)
-        links = " = ".join(text_of(record) for record in self.chain)
+        links = " = ".join(written(record) for record in self.chain)
         return (
-            f"{links}, yet {text_of(self.chain[0])} and {text_of(self.chain[-1])} are judged different "
+            f"{links}, yet {written(self.chain[0])} and {written(self.chain[-1])} are judged different "
             f"({different}). Kept apart wins; the next night cuts the weakest of these links and queues "
             f"the conflict. To settle it revoke {different} or what says same: {same}"
         )

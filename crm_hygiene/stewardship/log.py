@@ -17,9 +17,10 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import LakeError
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage.decisions import PAIR, standing
+from crm_hygiene.linkage.records import Record
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
-from crm_hygiene.stewardship.records import Record, ordered
+from crm_hygiene.stewardship.records import ordered
 
 DECISIONS = "stewardship.decisions"
 

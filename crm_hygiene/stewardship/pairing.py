@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import combinations, product
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.stewardship.records import Record, ordered
+from crm_hygiene.linkage.records import Record
+from crm_hygiene.stewardship.records import ordered
 from crm_hygiene.stewardship.targets import Group
 
 MOST_PAIRS = 5_000

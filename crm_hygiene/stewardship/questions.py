@@ -10,18 +10,11 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
+from crm_hygiene.linkage.records import KINDS, Record, written
 from crm_hygiene.linkage.review import CONTRADICTION_QUESTION
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.stewardship.log import DecisionLog, pair_of
-from crm_hygiene.stewardship.records import (
-    KINDS,
-    Record,
-    field_names,
-    fields_of,
-    members_of,
-    name_of,
-    text_of,
-)
+from crm_hygiene.stewardship.records import field_names, fields_of, members_of, name_of
 from crm_hygiene.stewardship.targets import QUEUE
 
 
@@ -64,8 +57,8 @@ class Question:
         """The question as plain data."""
         return {
             **self.row,
-            "record_l": text_of(self.left),
-            "record_r": None if self.right is None else text_of(self.right),
+            "record_l": written(self.left),
+            "record_r": None if self.right is None else written(self.right),
             "name_l": self.names[0],
             "name_r": self.names[1] or None,
             "fields_l": self.left_fields,

@@ -10,13 +10,8 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
+from crm_hygiene.linkage.records import TABLES, Record
 from crm_hygiene.linkage.settings import EntityKind
-
-Record = tuple[str, str]
-"""(source, record_id)."""
-
-KINDS: tuple[EntityKind, ...] = ("person", "organisation")
-CONFORMED: dict[EntityKind, str] = {"person": "conformed.people", "organisation": "conformed.organisations"}
 
 # Fields that help nobody to tell two people apart: where the row came from, and other forms of a value.
 _HIDDEN = frozenset(
@@ -27,11 +22,6 @@ _HIDDEN = frozenset(
         "converted_organisation_record_id",
     )
 )  # fmt: skip
-
-
-def text_of(record: Record) -> str:
-    """`source:record_id`; a source has no colon in its name, a record id may have."""
-    return f"{record[0]}:{record[1]}"
 
 
 def ordered(left: Record, right: Record) -> tuple[Record, Record]:
@@ -60,7 +50,7 @@ def members_of(lake: Lake, kind: EntityKind, records: Iterable[Record]) -> dict[
 
 def field_names(kind: EntityKind) -> list[str]:
     """Fields that a steward is shown, in the order of the contract."""
-    return [c for c in contract_of(CONFORMED[kind]).column_names if c not in _HIDDEN]
+    return [c for c in contract_of(TABLES[kind]).column_names if c not in _HIDDEN]
 
 
 def _shown(value: Any) -> str | None:
@@ -79,7 +69,7 @@ def _shown(value: Any) -> str | None:
 
 def fields_of(lake: Lake, kind: EntityKind, records: Iterable[Record]) -> dict[Record, dict[str, str]]:
     """What each record says, field by field as text, in the order of the contract; empty fields left out."""
-    contract = contract_of(CONFORMED[kind])
+    contract = contract_of(TABLES[kind])
     names = field_names(kind)
     found = (
         _only(lake.scan(contract), records)
@@ -109,7 +99,7 @@ def name_of(fields: dict[str, str] | None) -> str:
 def deleted_among(lake: Lake, kind: EntityKind, records: Iterable[Record]) -> set[Record]:
     """Those of `records` that a source has told us are deleted."""
     found = (
-        _only(lake.scan(contract_of(CONFORMED[kind])).filter(pl.col("is_deleted")), records)
+        _only(lake.scan(contract_of(TABLES[kind])).filter(pl.col("is_deleted")), records)
         .select("source", "record_id")
         .collect()
     )

@@ -18,10 +18,11 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage.night_settings import settings_of
+from crm_hygiene.linkage.records import KINDS, Record, written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.stewardship.cluster_around import cluster_around
-from crm_hygiene.stewardship.records import KINDS, Record, deleted_among, members_of, text_of
+from crm_hygiene.stewardship.records import deleted_among, members_of
 from crm_hygiene.stewardship.suggestions import UnknownTarget, by_prefix, closest
 
 QUEUE = "stewardship.review_queue"
@@ -127,11 +128,11 @@ def missing(lake: Lake, record: Record, with_nearest: bool = True) -> str:
     for kind in KINDS:
         if record in deleted_among(lake, kind, [record]):
             return (
-                f"{text_of(record)} was deleted in its source; judgements about it that were made before "
+                f"{written(record)} was deleted in its source; judgements about it that were made before "
                 "are kept"
             )
     if not with_nearest:
-        return f"no record {text_of(record)}"
+        return f"no record {written(record)}"
     known: dict[str, set[str]] = {}
     for kind in KINDS:
         members = lake.scan(contract_of(f"linked.{kind}_members"))
@@ -142,7 +143,7 @@ def missing(lake: Lake, record: Record, with_nearest: bool = True) -> str:
             known[record[0]].update(ids["record_id"])
     if record[0] not in known:
         return f"no source '{record[0]}' with records of people or organisations{closest(record[0], known)}"
-    return f"no record {text_of(record)}{closest(record[1], known[record[0]])}"
+    return f"no record {written(record)}{closest(record[1], known[record[0]])}"
 
 
 def kinds_of(lake: Lake, records: Sequence[Record]) -> dict[Record, dict[EntityKind, str]]:
@@ -167,16 +168,16 @@ def common_kind(of: Sequence[tuple[Record, dict[EntityKind, str]]], wanted: Enti
         if wanted in shared:
             return wanted
         odd = next(record for record, kinds in of if wanted not in kinds)
-        raise ConfigurationError(f"{text_of(odd)} is no {wanted} record")
+        raise ConfigurationError(f"{written(odd)} is no {wanted} record")
     if len(shared) == 1:
         return shared[0]
     if shared:
         raise ConfigurationError(
-            f"{text_of(of[0][0])} is both a person and an organisation record; say which with --kind"
+            f"{written(of[0][0])} is both a person and an organisation record; say which with --kind"
         )
     raise ConfigurationError(
         "a person and an organisation cannot be judged against each other: "
-        + ", ".join(f"{text_of(record)} is {' and '.join(kinds)}" for record, kinds in of)
+        + ", ".join(f"{written(record)} is {' and '.join(kinds)}" for record, kinds in of)
     )
 
 
@@ -191,9 +192,9 @@ def _from_questions(night: Night, words: Sequence[str], is_cluster: bool) -> Tar
         if is_cluster:
             around = cluster_around(lake, kind, left, settings_of(night).threshold)
             if len(around) < 2:
-                raise ConfigurationError(f"nothing is linked to {text_of(left)} any more; nothing to confirm")
+                raise ConfigurationError(f"nothing is linked to {written(left)} any more; nothing to confirm")
             notes.append(f"question {word}: a cluster of {len(around)} records")
-            groups = tuple(Group(text_of(record), (record,)) for record in around)
+            groups = tuple(Group(written(record), (record,)) for record in around)
         elif row["record_id_r"] is None:
             raise ConfigurationError(
                 f"question {word} is about a whole cluster: `review decide same --cluster {word}` confirms "
@@ -201,7 +202,7 @@ def _from_questions(night: Night, words: Sequence[str], is_cluster: bool) -> Tar
             )
         else:
             right = (row["source_r"], row["record_id_r"])
-            groups = (Group(text_of(left), (left,)), Group(text_of(right), (right,)))
+            groups = (Group(written(left), (left,)), Group(written(right), (right,)))
         subjects.append(Subject(kind, groups))
     _check_records(lake, [r for s in subjects for g in s.groups for r in g.records])
     return Targets(tuple(subjects), tuple(notes))

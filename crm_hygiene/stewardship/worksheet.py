@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from crm_hygiene.lake import Lake
+from crm_hygiene.linkage.records import written
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.stewardship.questions import Queue, open_questions
-from crm_hygiene.stewardship.records import text_of
 from crm_hygiene.stewardship.spreadsheet import write_csv
 
 # A record is one cell, `source:record_id`: no spreadsheet takes it for a number and rounds it, and R- in
@@ -57,8 +57,8 @@ def export_worksheet(
         lead = [
             "", "", f"R-{question.review_id}", row["entity_kind"], row["question_kind"], row["question"],
             _number(row["match_probability"]), _number(row["match_weight"]), _number(row["stake"]),
-            _number(row["priority"]), row["entity_id_l"], text_of(question.left), row["entity_id_r"],
-            text_of(question.right),
+            _number(row["priority"]), row["entity_id_l"], written(question.left), row["entity_id_r"],
+            written(question.right),
         ]  # fmt: skip
         rows.append([*lead, *(cell for name in fields for cell in cells.get(name, ("", "")))])
     write_csv(path, [*LEADING, *(f"{name}_{side}" for name in fields for side in ("l", "r"))], rows)

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-from crm_hygiene.cli.main import main
 
 Door = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
-    """Calls `crm-hygiene` in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
+def door(tmp_path: Path, front_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """Calls `crm-hygiene` in an empty folder."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crm-hygiene", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return code, printed.out, printed.err
-
-    return call
+    return partial(front_door, folder=tmp_path)
 
 
 @pytest.mark.parametrize("command", [["run"], ["status"], ["query", "select 1"], ["doctor"]])

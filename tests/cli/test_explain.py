@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from linkage.explained_lake import ExplainedLake
 
-from crm_hygiene.cli.main import main
-
 Explain = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def explain(
-    explained: ExplainedLake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Explain:
-    """Calls `crm-hygiene explain` in the lake's folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(explained.folder)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crm-hygiene", "explain", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return code, printed.out, printed.err
-
-    return call
+def explain(explained: ExplainedLake, front_door: Explain) -> Explain:
+    """Calls `crm-hygiene explain` in the lake's folder."""
+    return partial(front_door, "explain", folder=explained.folder)
 
 
 def test_a_pair_shows_both_records_and_every_weight(explain: Explain, explained: ExplainedLake) -> None:

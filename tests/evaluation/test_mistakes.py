@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-import pytest
 from linkage.explained_lake import ExplainedLake
 
-from crm_hygiene.cli.main import main
 from crm_hygiene.evaluation.accuracy import pairwise
 from crm_hygiene.evaluation.mistakes import Mistake, costliest_mistakes
 
@@ -113,51 +111,37 @@ def test_records_without_an_entity_are_pieces_that_cannot_be_compared(explained:
     assert "2 records without one" in alone.headline()
 
 
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["crm-hygiene", "evaluate", *arguments])
-    code = 0
-    try:
-        main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
 def test_the_command_prints_figures_and_mistakes(
     explained: ExplainedLake,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    front_door: Callable[..., tuple[int, str, str]],
 ) -> None:
     path = tmp_path / "truth.csv"
     truth = crowd_truth(explained.read("linked.person_members"))
     gone = pl.DataFrame({"CLUSTER_ID": ["x[red]"], "RECORD_ID": ["none"], "DATA_SOURCE": ["web"]})
     pl.concat([truth, gone]).write_csv(path)
     asked = ["--truth", str(path), "--config", str(explained.folder / "hygiene.yaml"), "--mistakes", "1"]
-    code, out, _ = run(monkeypatch, capsys, *asked)
+    code, out, _ = front_door("evaluate", *asked)
     assert code == 0
     assert "web:none (cluster x[red])" in out
     assert "1. " in out
     assert "2. " not in out
-    code, out, _ = run(monkeypatch, capsys, *asked, "--json")
+    code, out, _ = front_door("evaluate", *asked, "--json")
     document = json.loads(out)
     assert code == 0
     assert document["kind"] == "person"
     assert document["missing_records"] == 1 == len(document["missing"])
     assert len(document["mistakes"]) == 1
-    code, _, err = run(monkeypatch, capsys, *asked, "--kind", "organisation")
+    code, _, err = front_door("evaluate", *asked, "--kind", "organisation")
     assert code == 2
     assert "try --kind person" in err
 
 
 def test_the_command_refuses_an_unknown_file(
-    explained: ExplainedLake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    explained: ExplainedLake, front_door: Callable[..., tuple[int, str, str]]
 ) -> None:
-    code, _, err = run(
-        monkeypatch, capsys, "--truth", "gone.csv", "--config", str(explained.folder / "hygiene.yaml")
+    code, _, err = front_door(
+        "evaluate", "--truth", "gone.csv", "--config", str(explained.folder / "hygiene.yaml")
     )
     assert code == 2
     assert "gone.csv: no such file" in err

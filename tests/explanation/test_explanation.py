@@ -15,10 +15,11 @@ from linkage.explained_lake import SWITCHBOARD, ExplainedLake, pairs_of
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.explanation.explain import PairExplanation, Step, UnknownRecord, explain_pairs
-from crm_hygiene.explanation.selection import TABLES, select_records
+from crm_hygiene.explanation.selection import select_records
 from crm_hygiene.linkage import LinkageSettings
 from crm_hygiene.linkage.preparation import prepare
-from crm_hygiene.linkage.settings import EntityKind
+from crm_hygiene.linkage.records import TABLES
+from crm_hygiene.linkage.settings import RULES_FILE, EntityKind
 
 COLLEAGUES = (("crm_contacts", "s003"), ("crm_contacts", "s004"))
 
@@ -222,3 +223,19 @@ def test_one_record_twice_and_no_model_are_clear(explained: ExplainedLake, tmp_p
     with pytest.raises(ConfigurationError, match="crm-hygiene run"):
         explain_pairs(empty, "person", [COLLEAGUES])
     assert explain_pairs(empty, "person", []) == []
+
+
+def test_a_term_frequency_the_model_never_learned_leaves_its_comparison_out(
+    explained: ExplainedLake, tmp_path: Path
+) -> None:
+    lake = explained.copy(tmp_path / "project")
+    level = "{name: same_user, "
+    rules = RULES_FILE.read_text(encoding="utf-8")
+    assert level in rules
+    own = rules.replace(level, f"{level}frequency_of: email_user, ")
+    (lake.folder / "linkage.yaml").write_text(own, encoding="utf-8")
+    before = explain_pairs(lake.night(), "person", [COLLEAGUES])[0]
+    with (lake.folder / "hygiene.yaml").open("a", encoding="utf-8") as config:
+        config.write("rules: {linkage: linkage.yaml}\n")
+    after = explain_pairs(lake.night(), "person", [COLLEAGUES])[0]
+    assert {step.comparison for step in before.steps} - {step.comparison for step in after.steps} == {"email"}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
 import pytest
 
 from assets.presentation import table_metadata
-from crm_hygiene.cli.main import main
 from crm_hygiene.contract import contract_of
 from crm_hygiene.fingerprint import content_of
 from crm_hygiene.linkage import FrozenModel, LinkageSettings
@@ -26,23 +25,10 @@ LIVE = ("linked.person_members", "linked.person_entities", "golden.contacts", "s
 
 
 @pytest.fixture
-def door(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
-    """Calls `crm-hygiene model` in the project: exit code, standard output, standard error."""
-    monkeypatch.chdir(project.folder)
+def door(project: Project, front_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """Calls `crm-hygiene model` in the project."""
     monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crm-hygiene", "model", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return code, printed.out, printed.err
-
-    return call
+    return partial(front_door, "model", folder=project.folder)
 
 
 def _in_use(project: Project) -> FrozenModel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import polars as pl
 import pytest
 
 import crm_hygiene.lake as lake_module
-from crm_hygiene.cli.main import main
 from crm_hygiene.lake import Lake
 from crm_hygiene.night import BUILT_IN_SOURCES
 from crm_hygiene.night_lock import night_lock
@@ -24,22 +22,11 @@ Door = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
-    """Calls `crm-hygiene` in this process: exit code, standard output, standard error."""
+def door(front_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """Calls `crm-hygiene`; a step that fails is not tried again."""
     policy = dg.RetryPolicy
     monkeypatch.setattr(dg, "RetryPolicy", lambda **_: policy(max_retries=0))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crm-hygiene", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return front_door
 
 
 def test_critical_check_stops_the_night_and_keeps_what_is_live(project: Project, door: Door) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.linkage.records import written
 from crm_hygiene.night import Night
 from crm_hygiene.stewardship.act import Act, Judgement, decide, judged
 from crm_hygiene.stewardship.log import DecisionLog
 from crm_hygiene.stewardship.questions import kept_apart_by, open_questions, read_questions
-from crm_hygiene.stewardship.records import text_of
 from crm_hygiene.stewardship.revocation import revoke
 from crm_hygiene.stewardship.suggestions import UnknownTarget
 from crm_hygiene.stewardship.targets import question_row, resolve_targets
@@ -27,7 +27,7 @@ def say(night: Night, judgement: Judgement, *words: str, by: str = "ann", is_clu
 
 def stands(night: Night) -> dict[tuple[str, str], str]:
     return {
-        (text_of(left), text_of(right)): row["judgement"]
+        (written(left), written(right)): row["judgement"]
         for (_, left, right), row in DecisionLog.read(night.lake).standing().items()
     }
 
@@ -133,7 +133,7 @@ def test_a_contradiction_through_a_third_record_is_taken_and_told(night: Night) 
     say(night, "same", "web:b", "web:d")
     act = say(night, "different", "crm:1", "web:d")
     (conflict,) = act.contradictions
-    assert [text_of(record) for record in conflict.chain] == ["crm:1", "web:b", "web:d"]
+    assert [written(record) for record in conflict.chain] == ["crm:1", "web:b", "web:d"]
     assert "Kept apart wins" in conflict.text()
     assert len(stands(night)) == 3
 

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from crm_hygiene.cli.main import main
 from crm_hygiene.night_lock import night_lock
 
 Door = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def review(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
-    """Calls `crm-hygiene review` in the project: exit code, standard output, standard error."""
-    monkeypatch.chdir(folder)
+def review(folder: Path, front_door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """Calls `crm-hygiene review` in the project."""
     monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crm-hygiene", "review", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return code, printed.out, printed.err
-
-    return call
+    return partial(front_door, "review", folder=folder)
 
 
 def test_the_list_has_both_names_and_the_most_valuable_first(review: Door) -> None:

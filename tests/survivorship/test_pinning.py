@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 from golden import records as r
 
-from crm_hygiene.cli.main import main
 from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
@@ -194,21 +193,9 @@ Door = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def door(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
-    monkeypatch.chdir(place.folder)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crm-hygiene", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return code, printed.out, printed.err
-
-    return call
+def door(place: Place, front_door: Door) -> Door:
+    """Calls `crm-hygiene` in the lake's folder."""
+    return partial(front_door, folder=place.folder)
 
 
 def test_the_command_line_sets_lists_and_revokes(door: Door, place: Place) -> None:

@@ -1,0 +1,28 @@
+"""Options that several commands take, each said once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crm_hygiene.linkage.records import KINDS
+from crm_hygiene.linkage.settings import EntityKind
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+ByOption = Annotated[str | None, typer.Option("--by", help="Who acts; default: the user logged in.")]
+
+
+class Kind(StrEnum):
+    """People or organisations, as typed after `--kind`."""
+
+    person = "person"
+    organisation = "organisation"
+
+
+def kind_of(kind: Kind | None) -> EntityKind | None:
+    """The kind that was typed, if one was."""
+    return next((k for k in KINDS if kind is not None and k == kind.value), None)
