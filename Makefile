@@ -45,6 +45,9 @@ bench: $(VENV)/ready  ## benchmarks, results as JSON and a table
 bench-linkage: $(VENV)/ready  ## accuracy on public data sets beside plain Splink, where they are
 	$(BIN)/python -m bench linkage
 
+bench-cash: $(VENV)/ready  ## reconciliation of ledgers with truth, beside naive SQL
+	$(BIN)/python -m bench cash
+
 lock:  ## compile requirements.lock anew (needs uv); it names no registry
 	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
@@ -52,4 +55,4 @@ lock:  ## compile requirements.lock anew (needs uv); it names no registry
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster
 
-.PHONY: help setup run test check ui bench bench-linkage lock clean
+.PHONY: help setup run test check ui bench bench-linkage bench-cash lock clean

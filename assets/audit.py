@@ -18,7 +18,13 @@ from crm_hygiene.runs import RUNS, published_by, record_run
 CATALOG = "catalog.duckdb"
 
 # Written as a by-product of steps or by stewards; Dagster learns of them when the run is recorded.
-_BY_PRODUCTS = ("quality.quarantine", "quality.gate_results", "stewardship.decisions", "stewardship.pins")
+_BY_PRODUCTS = (
+    "quality.quarantine",
+    "quality.gate_results",
+    "stewardship.decisions",
+    "stewardship.cash_decisions",
+    "stewardship.pins",
+)
 
 # With its salt the suppression list can be tried against a list of known addresses.
 _KEPT_BACK = ("privacy.salts",)

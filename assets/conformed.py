@@ -20,7 +20,13 @@ TABLES = (
     "users",
     "person_versions",
     "invoices",
+    "invoice_lines",
     "purchase_orders",
+    "purchase_order_lines",
+    "receipts",
+    "reservations",
+    "remittance_advices",
+    "payer_relations",
     "payments",
 )
 

@@ -13,6 +13,7 @@ from assets.landing import landing_assets
 from assets.lineage import declared_lineage, lineage_assets
 from assets.linked import linked_assets
 from assets.openlineage import openlineage_hooks
+from assets.orders import order_assets
 from assets.privacy import privacy_assets
 from assets.publication import asset_key
 from assets.quality import quality_assets, quality_checks
@@ -32,6 +33,7 @@ JOB = "nightly"
 _LAST = [
     "landing.files",
     "reconciled.exceptions",
+    "reconciled.inventory_movements",
     "signals.lead_scores",
     "writeback.changes",
     "quality.metrics",
@@ -63,6 +65,7 @@ def build_defs(
         *charts_assets(),
         *privacy_assets(),
         *golden_assets(),
+        *order_assets(),
         *reconciled_assets(),
         *signals_assets(),
         # Nothing is planned for other systems from figures that a limit stopped.

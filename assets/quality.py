@@ -41,6 +41,9 @@ LIMITED = (
     "reconciled.invoices",
     "reconciled.payments",
     "reconciled.exceptions",
+    "reconciled.suggestions",
+    "reconciled.order_checks",
+    "reconciled.inventory_movements",
     "stewardship.review_queue",
 )
 
@@ -198,6 +201,7 @@ def quality_assets() -> list[dg.AssetsDefinition | dg.AssetSpec]:
         _written_by_gates(DISTRIBUTIONS_TABLE, CONFORMED),
         _written_by_gates(LIMIT_RESULTS, ()),
         _written_by_gates("stewardship.decisions", ()),
+        _written_by_gates("stewardship.cash_decisions", ()),
         _written_by_gates("stewardship.pins", ()),
     ]
 

@@ -1,59 +1,72 @@
-"""Reconciled: payments posted to invoices, and what a person has to look at."""
+"""Reconciled: payments posted to invoices, and what a person has to look at.
+
+Money that is not conserved stops the step before anything of it is published.
+"""
 
 from __future__ import annotations
 
 import dagster as dg
+import polars as pl
 
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
-from crm_hygiene.cash import load_cash_rules, reconcile
+from crm_hygiene.cash import Books, load_cash_rules, reconcile
+from crm_hygiene.cash.orders import order_blocks
 from crm_hygiene.contract import contract_of
 from crm_hygiene.night import Night
 
+TABLES = (
+    "reconciled.allocations",
+    "reconciled.invoices",
+    "reconciled.payments",
+    "reconciled.exceptions",
+    "reconciled.suggestions",
+)
 READS = (
     "conformed.invoices",
     "conformed.payments",
     "conformed.purchase_orders",
     "linked.organisation_members",
     "conformed.organisations",
+    "conformed.payer_relations",
+    "conformed.remittance_advices",
+    "stewardship.cash_decisions",
+    "reconciled.order_checks",
 )
 
 
 def _compute(night: Night) -> Tables:
-    invoices, payments, orders, members, organisations = (
-        night.lake.read(contract_of(table)) for table in READS
+    def read(table: str) -> pl.DataFrame:
+        return night.lake.read(contract_of(table))
+
+    invoices, payments, orders, members, organisations, relations, advices, decisions, checks = map(
+        read, READS
     )
     own = night.config.rules.cash
-    found = reconcile(
-        invoices,
-        payments,
-        orders,
-        members,
-        organisations,
-        night.lake.read(contract_of("reconciled.allocations")),
-        load_cash_rules(night.config.resolve(own)) if own else load_cash_rules(),
-        latest_landing(invoices, payments).date(),
+    books = Books(
+        invoices=invoices,
+        payments=payments,
+        orders=orders,
+        members=members,
+        organisations=organisations,
+        allocations=read("reconciled.allocations"),
+        relations=relations,
+        advices=advices,
+        decisions=decisions,
+        order_blocks=order_blocks(checks),
     )
-    return {
-        "reconciled.allocations": found.allocations,
-        "reconciled.invoices": found.invoices,
-        "reconciled.payments": found.payments,
-        "reconciled.exceptions": found.exceptions,
-    }
+    rules = load_cash_rules(night.config.resolve(own)) if own else load_cash_rules()
+    found = reconcile(books, rules, latest_landing(invoices, payments).date())
+    return {table: getattr(found, table.removeprefix("reconciled.")) for table in TABLES}
 
 
 def reconciled_assets() -> list[dg.AssetsDefinition]:
-    """Allocations, invoices and payments with their state, and exceptions."""
+    """Allocations, invoices and payments with their state, exceptions and ranked suggestions."""
     return [
         step_asset(
             Step(
                 name="reconcile",
-                tables=(
-                    "reconciled.allocations",
-                    "reconciled.invoices",
-                    "reconciled.payments",
-                    "reconciled.exceptions",
-                ),
+                tables=TABLES,
                 reads=READS,
                 compute=_compute,
                 column_sources={

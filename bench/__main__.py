@@ -1,7 +1,8 @@
-"""`python -m bench [night|linkage] [options]`: measure, print a table, keep the figures as JSON.
+"""`python -m bench [night|linkage|cash] [options]`: measure, print a table, keep the figures as JSON.
 
 night (the default)  whole nights on sample exports: time, memory, accuracy
 linkage              accuracy on public data sets, beside plain Splink
+cash                 reconciliation of generated ledgers with truth, beside naive SQL
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import night
+from bench.cash import report as cash
 from bench.linkage import report
 
 HERE = Path(__file__).parent
-COMMANDS = {"night": night, "linkage": report}
+COMMANDS = {"night": night, "linkage": report, "cash": cash}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,7 +26,9 @@ from crm_hygiene.expression import Expression, parse_expression, yaml_text
 
 BUILT_IN_SOURCES = Path(__file__).parent / "sources"
 
-FileFormat = Literal["auto", "csv", "json", "jsonl", "camt053"]
+FileFormat = Literal[
+    "auto", "csv", "json", "jsonl", "camt053", "bank", "camt", "mt940", "bai2", "ofx", "einvoice", "x12"
+]
 
 
 class Condition(BaseModel):

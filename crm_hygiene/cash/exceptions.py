@@ -1,76 +1,26 @@
 """Exceptions: what a finance clerk has to look at, typed, in words, with ranked suggestions.
 
-Every payment in that is not wholly applied has exactly one row here; none is left in silence. What
-does not belong here: finding the doubts (`stages`).
+Every payment in that is not wholly applied has exactly one row here, unless it is the same bank entry
+delivered again; none is left in silence. What does not belong here: finding the doubts (`matching`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 import polars as pl
 
+from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.money import from_units, text
 from crm_hygiene.cash.rules import CashRules
-from crm_hygiene.cash.stages import Doubt
 from crm_hygiene.contract import contract_of
 
 _CROWD = 50
-
-
-def doubts_of_reversals(payments: pl.DataFrame) -> dict[int, tuple[Doubt, list[str]]]:
-    """A REVERSAL for every reversing entry, suggesting the entries it may reverse.
-
-    The original has the opposite amount in the same currency and the same end-to-end id or account.
-    """
-    reversing = payments.filter(pl.col("is_reversal").fill_null(value=False))
-    originals = payments.filter(~pl.col("is_reversal").fill_null(value=False)).with_columns(-pl.col("amount"))
-    found = [
-        reversing.select("p", "amount", "currency", key)
-        .join(
-            originals.select("source", "record_id", "amount", "currency", key), on=["amount", "currency", key]
-        )
-        .select("p", "source", "record_id", pl.lit(rank).alias("rank"))
-        for rank, key in enumerate(("end_to_end_id", "payer_iban"))
-    ]
-    suggested: dict[int, list[str]] = {p: [] for p in reversing["p"].to_list()}
-    for p, source, record_id, _ in pl.concat(found).sort("p", "rank", "source", "record_id").iter_rows():
-        line = f"reverses payment {source}/{record_id}"
-        if line not in suggested[p]:
-            suggested[p].append(line)
-    doubt = Doubt("REVERSAL", "the entry reverses an earlier one")
-    return {p: (doubt, lines) for p, lines in suggested.items()}
-
-
-def doubts_of_repeats(
-    payments: pl.DataFrame, invoices: pl.DataFrame, allocations: pl.DataFrame, days: int
-) -> dict[int, Doubt]:
-    """A DUPLICATE where the payer already paid an invoice of exactly this amount within `days`.
-
-    `payments`: `p`, `payer`, `currency`, `open`, `booked_date`; `invoices`: `i`, `party`, `currency`,
-    `amount`, `open`, `source`, `record_id`.
-    """
-    paid_on = (
-        allocations.filter(pl.col("allocation_kind") == "payment")
-        .group_by("invoice_source", "invoice_record_id")
-        .agg(pl.col("booked_date").max().alias("paid_on"))
-    )
-    paid = invoices.filter((pl.col("open") == 0) & pl.col("party").is_not_null()).join(
-        paid_on, left_on=["source", "record_id"], right_on=["invoice_source", "invoice_record_id"]
-    )
-    paid = paid.select(
-        "i", "currency", "paid_on", pl.col("party").alias("payer"), pl.col("amount").alias("open")
-    )
-    near = (pl.col("booked_date") - pl.col("paid_on")).dt.total_days().abs()
-    repeats = (
-        payments.filter(pl.col("payer").is_not_null())
-        .join(paid, on=["payer", "currency", "open"])
-        .filter(near <= days)
-        .sort("p", near, "i")
-        .unique("p", keep="first", maintain_order=True)
-    )
-    reason = "the payer already paid an invoice of this amount"
-    return {p: Doubt("DUPLICATE", reason, (i,)) for p, i in repeats.select("p", "i").iter_rows()}
+# What a clerk is pointed at by name is part of the question; ranked suggestions change nightly and must
+# not make it a new one.
+_ABOUT_PAYMENT = ("UNKNOWN", "AMBIGUOUS", "ORDER", "REVERSAL")
 
 
 def doubts_of_orders(orders_named: pl.DataFrame) -> dict[int, Doubt]:
@@ -111,63 +61,133 @@ def doubts_of_unknown(payments: pl.DataFrame, invoices: pl.DataFrame, rules: Cas
 
 
 def exceptions_of(
-    doubts: dict[int, Doubt],
-    extra_suggestions: dict[int, list[str]],
+    doubts: Mapping[int, Doubt],
+    about_invoices: Mapping[int, Doubt],
     payments: pl.DataFrame,
     invoices: pl.DataFrame,
-    invoice_open: list[int],
+    invoice_open: Sequence[int],
     rules: CashRules,
-) -> pl.DataFrame:
-    """`reconciled.exceptions`, one row per doubt, sorted by key.
+    today: date,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`reconciled.exceptions`, one row per doubt, and `reconciled.suggestions`, both sorted by key.
 
-    `amount` is what of the payment is not applied; `payments` are in row order with `rest` in
-    ten-thousandths, `invoices` in row order with `amount` in ten-thousandths.
+    `amount` is what of the payment is not applied, or the invoice's; `payments` are in row order with
+    `rest` in ten-thousandths, `invoices` in row order with `amount` in ten-thousandths.
     """
-    contract = contract_of("reconciled.exceptions")
-    if not doubts:
-        return contract.empty()
-    rows = sorted(doubts)
-    about = payments[rows].select(
-        "source", "record_id", pl.col("rest").alias("amount"), "currency", "booked_date"
-    )
-    mentioned = sorted({i for d in doubts.values() for i in d.invoices})
-    named = dict(
-        zip(
-            mentioned,
-            invoices[mentioned].select("source", "record_id", "invoice_number", "currency").iter_rows(),
-            strict=True,
-        )
-    ) if mentioned else {}  # fmt: skip
-    ids, kinds, reasons, suggestions = [], [], [], []
-    invoice_source: list[str | None] = []
-    invoice_record: list[str | None] = []
-    for p, (source, record_id) in zip(rows, about.select("source", "record_id").iter_rows(), strict=True):
-        doubt = doubts[p]
-        first = named[doubt.invoices[0]] if doubt.invoices else (None, None, None, None)
-        lines = list(extra_suggestions.get(p, []))
+    contract, ranked = contract_of("reconciled.exceptions"), contract_of("reconciled.suggestions")
+    mentioned = {i for d in doubts.values() for i in d.invoices} | {*about_invoices}
+    mentioned |= {line.i for d in doubts.values() for h in d.alternatives for line in h.lines}
+    rows = sorted(mentioned)
+    told = ["source", "record_id", "invoice_number", "currency", "amount", "issue_date"]
+    named = dict(zip(rows, invoices[rows].select(told).iter_rows(), strict=True)) if rows else {}
+    wanted = sorted(doubts)
+    known = ["source", "record_id", "rest", "currency", "booked_date"]
+    paid = dict(zip(wanted, payments[wanted].select(known).iter_rows(), strict=True)) if wanted else {}
+    found: list[tuple[object, ...]] = []
+    suggested: list[tuple[object, ...]] = []
+    for p in wanted:
+        doubt, (source, record_id, rest, currency, booked) = doubts[p], paid[p]
+        is_named = bool(doubt.invoices) and doubt.exception_type not in _ABOUT_PAYMENT
+        its = named[doubt.invoices[0]][:2] if is_named else (None, None)
+        key = _key(doubt.exception_type, source, record_id, *its)
+        lines = list(doubt.notes)
         for i in doubt.invoices:
-            its_source, its_record, number, currency = named[i]
-            lines.append(
-                f"invoice {number} ({its_source}/{its_record}), open {text(invoice_open[i], currency)}"
+            of, number, owed_in = named[i][:2], named[i][2], named[i][3]
+            lines.append(f"invoice {number} ({of[0]}/{of[1]}), open {text(int(invoice_open[i]), owed_in)}")
+        found.append(
+            (
+                key,
+                doubt.exception_type,
+                source,
+                record_id,
+                *its,
+                rest,
+                currency,
+                abs(rest),
+                booked,
+                booked,
+                _age(booked, today),
+                doubt.reason,
+                lines[: rules.max_suggestions],
             )
-        # Only what a clerk is pointed at by name is part of the question; an unknown payer's ranked
-        # suggestions change nightly and must not make it a new one.
-        is_named = bool(doubt.invoices) and doubt.exception_type not in ("UNKNOWN", "AMBIGUOUS", "ORDER")
-        its = first[:2] if is_named else (None, None)
-        invoice_source.append(its[0])
-        invoice_record.append(its[1])
-        key = "\x1f".join([doubt.exception_type, source, record_id, its[0] or "", its[1] or ""])
-        ids.append(hashlib.sha256(key.encode()).hexdigest()[:32])
-        kinds.append(doubt.exception_type)
-        reasons.append(doubt.reason)
-        suggestions.append(lines[: rules.max_suggestions])
-    table = about.rename({"source": "payment_source", "record_id": "payment_record_id"}).with_columns(
-        from_units("amount"),
-        pl.Series("exception_id", ids, dtype=pl.String),
-        pl.Series("exception_type", kinds, dtype=pl.String),
-        pl.Series("reason", reasons, dtype=pl.String),
-        pl.Series("suggestions", suggestions, dtype=pl.List(pl.String)),
-        pl.Series("invoice_source", invoice_source, dtype=pl.String),
-        pl.Series("invoice_record_id", invoice_record, dtype=pl.String),
+        )
+        for rank, h in enumerate(doubt.alternatives, 1):
+            for place, line in enumerate(h.lines, 1):
+                of = named[line.i]
+                suggested.append(
+                    (
+                        key,
+                        rank,
+                        place,
+                        h.kind,
+                        line.kind,
+                        of[0],
+                        of[1],
+                        of[2],
+                        line.allocated,
+                        of[3],
+                        h.score,
+                        list(h.reasons),
+                    )
+                )
+        if not doubt.alternatives:
+            for rank, i in enumerate(doubt.invoices[: rules.max_suggestions], 1):
+                of, owed = named[i], int(invoice_open[i])
+                if owed > 0 and of[3] == currency and rest > 0:
+                    suggested.append(
+                        (
+                            key,
+                            rank,
+                            1,
+                            "candidate",
+                            "payment",
+                            of[0],
+                            of[1],
+                            of[2],
+                            min(rest, owed),
+                            currency,
+                            0,
+                            [doubt.reason],
+                        )
+                    )
+    for i, doubt in sorted(about_invoices.items()):
+        source, record_id, _, currency, amount, issued = named[i]
+        key = _key(doubt.exception_type, "", "", source, record_id)
+        found.append(
+            (
+                key,
+                doubt.exception_type,
+                None,
+                None,
+                source,
+                record_id,
+                amount,
+                currency,
+                abs(amount),
+                None,
+                issued,
+                _age(issued, today),
+                doubt.reason,
+                list(doubt.notes),
+            )
+        )
+    units = pl.Int64()
+    schema = {c: units if c in ("amount", "amount_at_stake") else t for c, t in contract.schema.items()}
+    table = pl.DataFrame(found, schema=schema, orient="row")
+    table = table.with_columns(from_units("amount"), from_units("amount_at_stake"))
+    lists = {c: units if c == "suggested_amount" else t for c, t in ranked.schema.items()}
+    alternatives = pl.DataFrame(suggested, schema=lists, orient="row").with_columns(
+        from_units("suggested_amount")
     )
-    return contract.shape(table).sort(contract.key)
+    return (
+        contract.shape(table).sort(contract.key),
+        ranked.shape(alternatives).sort(ranked.key),
+    )
+
+
+def _key(*parts: str | None) -> str:
+    return hashlib.sha256("\x1f".join(part or "" for part in parts).encode()).hexdigest()[:32]
+
+
+def _age(opened: date | None, today: date) -> int | None:
+    return None if opened is None else max((today - opened).days, 0)

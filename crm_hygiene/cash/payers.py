@@ -1,8 +1,8 @@
-"""Payers: which customer sent a payment, by account, tax number or name.
+"""Payers: which customer sent a payment, by account, tax number, virtual account, relation or name.
 
 A party is an organisation entity where the invoice's customer is linked, else the customer number,
 tax number or name of the invoice. An account or tax number is strong evidence and can contradict; a
-name is weak evidence and cannot. What does not belong here: matching of amounts (`stages`).
+name is weak evidence and cannot. What does not belong here: matching of amounts (`hypotheses`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from crm_hygiene.cash.payer_names import similar_parties
 from crm_hygiene.cash.references import normalised
+from crm_hygiene.cash.rules import CashRules
+
+#: How a payer may be known beyond doubt, the surest first.
+_BY_RANK = {"virtual account": 0, "relation": 1, "account": 2, "tax number": 3}
 
 
 @dataclass(frozen=True)
 class Payers:
     """Who owes and who paid.
 
-    `invoice_party`: `i`, `party`; `payment_parties`: `p`, `strong` and `named` (lists of parties),
-    `payer` (the one party the payment is from, or null) and `payer_by`.
+    `invoice_party`: `i`, `party`; `payment_parties`: `p`, `strong` and `named` (lists of parties), `payers`
+    (the parties it can be from by the best evidence there is, which `payer_by` names), `payer` (the one
+    of them, or null) and `is_payer_unclear` (two customers fit alike, or account and name disagree).
     """
 
     invoice_party: pl.DataFrame
@@ -54,11 +60,37 @@ def parties_of_documents(documents: pl.DataFrame, members: pl.DataFrame) -> pl.D
 
 
 def _keys(frame: pl.DataFrame) -> pl.DataFrame:
-    """(`key`, `party`) for every account, tax number and name a frame states of a party."""
-    have = [_filled(c, f"{c}:") for c in ("iban", "tax_id") if c in frame.columns]
-    named = pl.lit("name:") + name_key()
-    columns = [*have, named]
-    return pl.concat([frame.select(c.alias("key"), "party") for c in columns]).drop_nulls()
+    """(`key`, `party`, `payer_by`) for every account, tax number and name a frame states of a party."""
+    told = [
+        (_filled(c, f"{c}:"), by)
+        for c, by in (("iban", "account"), ("tax_id", "tax number"))
+        if c in frame.columns
+    ]
+    told.append((pl.lit("name:") + name_key(), "name"))
+    columns = [frame.select(key.alias("key"), "party", pl.lit(by).alias("payer_by")) for key, by in told]
+    return pl.concat(columns).drop_nulls()
+
+
+def _related(relations: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """Who pays for whom as keys with their days: (`key`, `party`, `payer_by`, `valid_from`, `valid_to`)."""
+    customers = invoices.select("customer_record_id", "party").drop_nulls().unique()
+    numbered = relations.join(customers, on="customer_record_id")
+    taxed = relations.with_columns(_filled("customer_tax_id", "tax_id:").alias("key")).join(
+        keys.filter(pl.col("payer_by") == "tax number").select("key", "party").unique(), on="key"
+    )
+    both = pl.concat([numbered, taxed.drop("key")], how="diagonal_relaxed")
+    told = (
+        (_filled("payer_iban", "iban:"), "relation"),
+        (_filled("payer_tax_id", "tax_id:"), "relation"),
+        (_filled("virtual_account", "virtual:"), "virtual account"),
+        (pl.lit("name:") + name_key("payer_name"), "name"),
+    )
+    return pl.concat(
+        [
+            both.select(key.alias("key"), "party", pl.lit(by).alias("payer_by"), "valid_from", "valid_to")
+            for key, by in told
+        ]
+    ).filter(pl.col("key").is_not_null())
 
 
 def identify_payers(
@@ -66,58 +98,96 @@ def identify_payers(
     invoices: pl.DataFrame,
     organisations: pl.DataFrame,
     members: pl.DataFrame,
-    max_parties: int,
+    relations: pl.DataFrame,
+    rules: CashRules,
 ) -> Payers:
     """Tie payments to the parties that owe.
 
     Parameters
     ----------
     payments
-        `p`, `payer_iban`, `payer_tax_id`, `organisation_name_normalised`.
+        `p`, `booked_date`, `payer_iban`, `payer_tax_id`, `virtual_account`,
+        `organisation_name_normalised`.
     invoices
-        `i`, `party`, `iban`, `tax_id`, `organisation_name_normalised`.
-    organisations, members
-        `conformed.organisations` and `linked.organisation_members`.
-    max_parties
-        a key that stands for more parties names nobody.
+        `i`, `party`, `customer_record_id`, `iban`, `tax_id`, `organisation_name_normalised`.
+    organisations, members, relations
+        `conformed.organisations`, `linked.organisation_members`, `conformed.payer_relations`.
     """
     known = organisations.filter(~pl.col("is_deleted")).join(members, on=["source", "record_id"])
     known = known.with_columns((pl.lit("entity:") + pl.col("entity_id")).alias("party"))
-    keys = pl.concat([_keys(invoices), _keys(known)]).unique()
-    parties = (
-        keys.group_by("key")
-        .agg(pl.col("party").unique().sort())
-        .filter(pl.col("party").list.len() <= max_parties)
+    stated = pl.concat([_keys(invoices), _keys(known)]).unique()
+    always = pl.lit(None, pl.Date)
+    keys = pl.concat(
+        [
+            stated.with_columns(always.alias("valid_from"), always.alias("valid_to")),
+            _related(relations, invoices, stated),
+        ]
+    ).unique()
+    keys = keys.filter(pl.col("party").n_unique().over("key") <= rules.max_parties)
+    asked = pl.concat(
+        [
+            payments.select("p", "booked_date", key.alias("key"))
+            for key in (
+                _filled("virtual_account", "virtual:"),
+                _filled("payer_iban", "iban:"),
+                _filled("payer_tax_id", "tax_id:"),
+                pl.lit("name:") + name_key(),
+            )
+        ]
+    ).drop_nulls("key")
+    day = pl.col("booked_date")
+    is_valid = (pl.col("valid_from").is_null() | (pl.col("valid_from") <= day).fill_null(value=True)) & (
+        pl.col("valid_to").is_null() | (pl.col("valid_to") >= day).fill_null(value=True)
     )
-    asked = payments.select(
-        "p",
-        _filled("payer_iban", "iban:").alias("iban"),
-        _filled("payer_tax_id", "tax_id:").alias("tax_id"),
-        (pl.lit("name:") + name_key()).alias("name"),
+    found = asked.join(keys, on="key").filter(is_valid)
+    by, party = pl.col("payer_by"), pl.col("party")
+    is_name = by == "name"
+    grouped = found.group_by("p").agg(
+        party.filter(~is_name).unique().sort().alias("strong"),
+        party.filter(is_name).unique().sort().alias("named"),
+        by.filter(~is_name).replace_strict(_BY_RANK, return_dtype=pl.Int64).min().alias("rank"),
     )
-    for column in ("iban", "tax_id", "name"):
-        found = parties.select(pl.col("key").alias(column), pl.col("party").alias(f"{column}_parties"))
-        asked = asked.join(found, on=column, how="left", maintain_order="left")
+    who = payments.select("p", (name_key()).alias("name")).join(
+        grouped, on="p", how="left", maintain_order="left"
+    )
     nobody = pl.lit([], dtype=pl.List(pl.String))
-    asked = asked.select(
-        "p",
-        pl.col("iban_parties").fill_null(nobody),
-        pl.col("tax_id_parties").fill_null(nobody),
-        pl.col("name_parties").fill_null(nobody).alias("named"),
-    ).with_columns(pl.col("iban_parties").list.set_union("tax_id_parties").list.sort().alias("strong"))
-    is_strong = pl.col("strong").list.len() > 0
-    by = pl.when(is_strong).then(
-        pl.when(pl.col("iban_parties").list.len() > 0).then(pl.lit("account")).otherwise(pl.lit("tax number"))
+    who = who.with_columns(pl.col("strong", "named").fill_null(nobody))
+    strangers = who.filter(
+        (pl.col("strong").list.len() == 0) & (pl.col("named").list.len() == 0) & pl.col("name").is_not_null()
     )
-    sole = pl.when(is_strong).then(pl.col("strong")).otherwise(pl.col("named"))
-    asked = asked.with_columns(
-        pl.when(sole.list.len() == 1).then(sole.list.first()).alias("payer"),
-        by.otherwise(pl.lit("name")).alias("payer_by"),
+    names = stated.filter(pl.col("payer_by") == "name").select(
+        pl.col("key").str.strip_prefix("name:").alias("name"), "party"
     )
+    similar = similar_parties(strangers.select("name").unique(), names, rules.names)
+    similar = strangers.select("p", "name").join(similar, on="name").select(
+        "p", pl.col("party").alias("like"), "is_clear"
+    )  # fmt: skip
+    who = who.join(similar, on="p", how="left", maintain_order="left")
+    strong, named = pl.col("strong"), pl.col("named")
+    is_strong = strong.list.len() > 0
+    like = pl.when(pl.col("like").is_not_null()).then(pl.concat_list("like")).otherwise(nobody)
+    best = pl.when(is_strong).then(strong).when(named.list.len() > 0).then(named).otherwise(like)
+    ranks = {rank: name for name, rank in _BY_RANK.items()}
+    how = (
+        pl.when(is_strong)
+        .then(pl.col("rank").replace_strict(ranks, default=None, return_dtype=pl.String))
+        .when(named.list.len() > 0)
+        .then(pl.lit("name"))
+        .when(pl.col("like").is_not_null())
+        .then(pl.lit("similar name"))
+    )
+    # A known name of somebody else beside the account: a clerk has to say who pays for whom.
+    is_torn = is_strong & (named.list.len() > 0) & (strong.list.set_intersection(named).list.len() == 0)
+    is_told = pl.col("rank").is_in([_BY_RANK["relation"], _BY_RANK["virtual account"]]).fill_null(value=False)
+    unclear = (is_torn & ~is_told) | (~is_strong & (named.list.len() > 1))
     return Payers(
         invoice_party=invoices.select("i", "party"),
-        payment_parties=asked.select("p", "strong", "named", "payer", "payer_by").sort("p"),
-    )
+        payment_parties=who.select(
+            "p", "strong", "named", best.alias("payers"),
+            pl.when(best.list.len() == 1).then(best.list.first()).alias("payer"), how.alias("payer_by"),
+            (unclear | ~pl.col("is_clear").fill_null(value=True)).alias("is_payer_unclear"),
+        ).sort("p"),
+    )  # fmt: skip
 
 
 def judge_hits(hits: pl.DataFrame, payers: Payers) -> pl.DataFrame:

@@ -10,19 +10,14 @@ from datetime import date
 
 import polars as pl
 
-from crm_hygiene.cash import exceptions, ledger, payers, references, stages
-from crm_hygiene.cash.money import to_units
+from crm_hygiene.cash import decided, entries, exceptions, ledger, payers, references, states
+from crm_hygiene.cash.advices import told_by_advice
+from crm_hygiene.cash.books import Books
+from crm_hygiene.cash.conservation import check_conservation
+from crm_hygiene.cash.doubts import Doubt
+from crm_hygiene.cash.matching import Matching
+from crm_hygiene.cash.reversals import pair_reversals
 from crm_hygiene.cash.rules import CashRules
-
-_INVOICE_COLUMNS = [
-    "source", "record_id", "is_deleted", "invoice_number", "customer_record_id", "customer_name",
-    "organisation_name_normalised", "tax_id", "iban", "purchase_order_number", "payment_reference",
-    "issue_date", "due_date", "currency", "amount", "document_status",
-]  # fmt: skip
-_PAYMENT_COLUMNS = [
-    "source", "record_id", "booked_date", "currency", "amount", "payer_name", "organisation_name_normalised",
-    "payer_iban", "payer_tax_id", "remittance_text", "end_to_end_id", "creditor_reference", "is_reversal",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,141 +28,160 @@ class Reconciliation:
     invoices: pl.DataFrame
     payments: pl.DataFrame
     exceptions: pl.DataFrame
+    suggestions: pl.DataFrame
 
 
-def reconcile(
-    invoices: pl.DataFrame,
-    payments: pl.DataFrame,
-    purchase_orders: pl.DataFrame,
-    organisation_members: pl.DataFrame,
-    organisations: pl.DataFrame,
-    previous_allocations: pl.DataFrame,
-    rules: CashRules,
-    as_of: date,
-) -> Reconciliation:
+def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     """Match payments to invoices; post what is certain, name the rest.
 
     Parameters
     ----------
-    invoices, payments, purchase_orders, organisations
-        the conformed tables; amounts Decimal(18,4) in the row's currency.
-    organisation_members
-        `linked.organisation_members`; ties (source, customer_record_id) to an entity.
-    previous_allocations
-        `reconciled.allocations` of the last night; they stay as they are.
+    books
+        what is known; see `Books`.
     rules
         see `rules.load_cash_rules`.
-    as_of
-        the day overdue days are counted to.
+    today
+        the day lines are posted as of and ages are counted to.
 
     Returns
     -------
     Reconciliation
-        the same for any row order. Deleted and void invoices take part only where they hold earlier
-        allocations. Per payment the allocations other than fees, and per invoice all allocations,
-        never exceed the amount.
+        the same for any row order. Earlier allocations stay as they are; what is taken back has contra
+        lines. Deleted and void invoices take part only where they hold earlier allocations.
+
+    Raises
+    ------
+    GateStopped
+        if money were not conserved (`conservation`); nothing is to be published then.
     """
-    claims = _numbered_invoices(invoices, organisation_members, previous_allocations, rules)
-    entries = _numbered_payments(payments)
-    book = ledger.open_ledger(entries, claims, previous_allocations)
-    who = payers.identify_payers(entries, claims, organisations, organisation_members, rules.max_parties)
-    entries = entries.join(who.payment_parties.drop("strong", "named"), on="p", maintain_order="left")
+    previous = books.allocations
+    claims = entries.numbered_invoices(books.invoices, books.members, previous, rules)
+    paid = entries.numbered_payments(books.payments, previous, rules)
+    effects = ledger.with_effect(previous)
+    book = ledger.open_ledger(paid, claims, effects)
+    live = ledger.live_lines(effects, paid, claims)
+
+    taken_back, doubts = pair_reversals(paid, rules.reversal_days)
+    gone = _take_back(book, live, taken_back, paid, effects)
+    standing = live.filter(~pl.col("p").is_in(list(gone)))
+    carried_out = set(previous["decision_id"].drop_nulls())
+    done = decided.apply_decisions(book, books.decisions, paid, claims, standing, carried_out, today)
+
+    undone = [row[-1] for row in book.rows if row[-1] is not None]
+    standing = standing.filter(~pl.col("allocation_id").is_in(undone))
+
+    doubts |= _refusals(paid, "refusal_type")
+    matchable = claims.filter("is_matchable")
+    book.invoice_open[claims.filter("is_refused")["i"].to_numpy()] = 0
+    who = payers.identify_payers(paid, claims, books.organisations, books.members, books.relations, rules)
+    paid = paid.join(who.payment_parties.drop("strong", "named"), on="p", maintain_order="left", how="left")
     # What is used up before tonight needs no reading, and an outgoing payment cites nothing of ours.
-    pending = entries.with_columns(pl.Series("open", book.payment_open, dtype=pl.Int64)).filter(
-        pl.col("open") > 0
+    held = done.parked | done.closed | gone
+    pending = paid.with_columns(pl.Series("open", book.payment_open)).filter(
+        (pl.col("open") > 0) & ~pl.col("p").is_in(list(held))
     )
-    citable = claims.filter(pl.col("is_matchable"))
-    orders = purchase_orders.filter(~pl.col("is_deleted")).sort("source", "record_id").with_row_index("o")
-    cited = references.find_references(pending, citable, orders, rules.references)
-    days = stages.Days(
-        booked=entries["booked_date"].to_list(),
-        issued=claims["issue_date"].to_list(),
-        due=claims["due_date"].to_list(),
+    orders = books.orders.filter(~pl.col("is_deleted")).sort("source", "record_id").with_row_index("o")
+    cited = references.find_references(pending, matchable, orders, rules.references)
+    matching = Matching(
+        ledger=book,
+        entries=paid,
+        claims=claims,
+        who=who,
+        hits=payers.judge_hits(cited.hits, who),
+        orders=cited.orders,
+        strangers=cited.strangers,
+        told=told_by_advice(books.advices, pending, matchable, rules.advice_days),
+        held=held,
+        blocks=_blocks(books.order_blocks, claims),
+        paid_before=standing.filter(pl.col("allocation_kind") == "payment").select("p", "i"),
+        rules=rules,
     )
-    by_reference = stages.ReferenceStage(book, days, entries["currency"].to_list(), rules)
-    by_reference.run(payers.judge_hits(cited.hits, who))
-
-    doubts = {p: d for p, d in by_reference.doubts.items() if book.payment_open[p] > 0}
-    contested = {i for d in doubts.values() for i in d.invoices if book.invoice_open[i] > 0}
-    silent = (
-        pending.with_columns(
-            pl.Series("is_touched", [book.is_touched[p] for p in pending["p"]], dtype=pl.Boolean)
-        )
-        .filter(~pl.col("is_touched"))
-        .join(cited.hits, on="p", how="anti")
-        .join(cited.orders, on="p", how="anti")
-        .sort("p")
+    doubts |= matching.run()
+    doubts |= done.payment_doubts
+    allocations = ledger.allocations_of(book, paid, claims, previous, today)
+    doubts |= {p: d for p, d in exceptions.doubts_of_orders(cited.orders).items() if book.payment_open[p] > 0}
+    rest = paid.with_columns(pl.Series("open", book.payment_open))
+    unread = rest.filter((pl.col("open") > 0) & ~pl.col("p").is_in([*doubts, *gone, *done.parked]))
+    owed = matchable.with_columns(pl.Series("open", book.invoice_open).gather(matchable["i"]))
+    doubts |= exceptions.doubts_of_unknown(unread, owed, rules)
+    duplicates = {p for p, d in doubts.items() if d.exception_type == "DUPLICATE"}
+    found, suggestions = exceptions.exceptions_of(
+        {p: d for p, d in doubts.items() if p not in done.parked},
+        _refused_invoices(claims) | done.invoice_doubts,
+        rest.with_columns(pl.when("is_matchable").then("open").otherwise("amount").alias("rest")),
+        claims,
+        book.invoice_open.tolist(),
+        rules,
+        today,
     )
-    doubts |= stages.settle_by_payer(
-        book, silent, _with_open(citable, book), cited.strangers, contested, rules
+    after = ledger.with_effect(allocations)
+    flagged = paid.with_columns(
+        (pl.col("p").is_in(list(duplicates)) | pl.col("is_repeat")).alias("is_duplicate"),
+        # Our own money that came back is settled with the entry it takes back.
+        pl.col("p").is_in([*gone, *taken_back["by"]]).alias("is_taken_back"),
+        pl.col("p").is_in(list(done.parked)).alias("is_parked"),
     )
-    allocations = ledger.allocations_of(book, entries, claims, previous_allocations)
-    reversals = exceptions.doubts_of_reversals(entries)
-    doubts |= {p: doubt for p, (doubt, _) in reversals.items()}
-    doubts |= exceptions.doubts_of_orders(cited.orders)
-    rest = pl.Series("open", book.payment_open, dtype=pl.Int64)
-    unread = entries.with_columns(rest).filter((pl.col("open") > 0) & ~pl.col("p").is_in([*doubts]))
-    repeats = exceptions.doubts_of_repeats(
-        unread, _with_open(claims, book), allocations, rules.duplicate_days
-    )
-    doubts |= repeats
-    unread = unread.filter(~pl.col("p").is_in([*repeats]))
-    doubts |= exceptions.doubts_of_unknown(unread, _with_open(citable, book), rules)
-    remaining = pl.when(pl.col("is_reversal").fill_null(value=False)).then(pl.col("amount")).otherwise(rest)
-    return Reconciliation(
+    result = Reconciliation(
         allocations=allocations,
-        invoices=ledger.invoice_states(claims, allocations, as_of),
-        payments=ledger.payment_states(_with_account(entries, claims, allocations), allocations),
-        exceptions=exceptions.exceptions_of(
-            doubts,
-            {p: lines for p, (_, lines) in reversals.items()},
-            entries.with_columns(remaining.alias("rest")),
-            claims,
-            book.invoice_open,
-            rules,
-        ),
+        invoices=states.invoice_states(claims, after, today),
+        payments=states.payment_states(_with_account(flagged, claims, allocations), after),
+        exceptions=found,
+        suggestions=suggestions,
     )
+    check_conservation(result.allocations, previous, result.invoices, result.payments)
+    return result
 
 
-def _numbered_invoices(
-    invoices: pl.DataFrame, members: pl.DataFrame, previous: pl.DataFrame, rules: CashRules
-) -> pl.DataFrame:
-    """Invoices in key order with row number `i`, amount in ten-thousandths, `party` and `entity_id`."""
-    is_void = pl.col("document_status").str.to_lowercase().str.strip_chars().is_in(list(rules.void_statuses))
-    held = previous.select(
-        pl.col("invoice_source").alias("source"), pl.col("invoice_record_id").alias("record_id")
+def _take_back(
+    book: ledger.Ledger,
+    live: pl.DataFrame,
+    taken_back: pl.DataFrame,
+    paid: pl.DataFrame,
+    effects: pl.DataFrame,
+) -> set[int]:
+    """Contra lines for payments that entries take back; rows of all payments so taken back, ever."""
+    names = dict(paid.select("p", pl.format("{}/{}", "source", "record_id")).iter_rows())
+    by = dict(taken_back.select("p", "by").iter_rows())
+    lines = live.filter(pl.col("p").is_in(list(by)))
+    told = {
+        key: f"entry {names[by[p]]} takes the payment back"
+        for key, p in lines.select("allocation_id", "p").iter_rows()
+    }
+    book.reverse(lines, stage="reversal", evidence=told)
+    earlier = ledger.keyed(paid, ledger.used_by_payment(effects), ledger.PAYMENT_KEY)
+    gone = {*by, *earlier.filter(pl.col("is_taken_back").fill_null(value=False))["p"].to_list()}
+    for p in gone:
+        book.payment_open[p] = 0
+    return gone
+
+
+def _refusals(paid: pl.DataFrame, column: str) -> dict[int, Doubt]:
+    refused = paid.filter(pl.col(column).is_not_null() & ~pl.col("is_repeat") & ~pl.col("is_taking_back"))
+    return {p: Doubt(kind, why) for p, kind, why in refused.select("p", column, "refusal").iter_rows()}
+
+
+def _refused_invoices(claims: pl.DataFrame) -> dict[int, Doubt]:
+    refused = claims.filter(pl.col("is_refused") & pl.col("is_live"))
+    kind = (
+        pl.when(pl.col("currency_refusal").is_not_null()).then(pl.lit("CURRENCY")).otherwise(pl.lit("AMOUNT"))
     )
-    held = held.unique().with_columns(pl.lit(value=True).alias("is_held"))
-    known = (
-        invoices.select(_INVOICE_COLUMNS)
-        .filter(pl.col("amount").is_not_null() & pl.col("currency").is_not_null())
-        .join(held, on=["source", "record_id"], how="left")
-        .with_columns((~pl.col("is_deleted") & ~is_void.fill_null(value=False)).alias("is_matchable"))
-        .filter(pl.col("is_matchable") | pl.col("is_held").fill_null(value=False))
-        .with_columns(to_units("amount"))
-        .sort("source", "record_id")
+    return {
+        i: Doubt(k, why, (i,)) for i, k, why in refused.select("i", kind.alias("k"), "refusal").iter_rows()
+    }
+
+
+def _blocks(order_blocks: pl.DataFrame, claims: pl.DataFrame) -> dict[int, str]:
+    """Invoice row -> every reason for which nothing may be posted to it."""
+    if order_blocks.is_empty():
+        return {}
+    keys = claims.select(
+        "i", pl.col("source").alias("invoice_source"), pl.col("record_id").alias("invoice_record_id")
     )
-    known = payers.parties_of_documents(known, members).with_row_index("i")
-    return known.with_columns(
-        pl.col("i").cast(pl.Int64), references.normalised("invoice_number").alias("number")
-    )
+    blocked = order_blocks.join(keys, on=ledger.INVOICE_KEY).group_by("i")
+    return dict(blocked.agg(pl.col("reason").unique().sort().str.join("; ")).iter_rows())
 
 
-def _numbered_payments(payments: pl.DataFrame) -> pl.DataFrame:
-    """Payments in booking order with row number `p` and amount in ten-thousandths."""
-    known = payments.select(_PAYMENT_COLUMNS).filter(
-        pl.col("amount").is_not_null() & pl.col("currency").is_not_null()
-    )
-    known = known.with_columns(to_units("amount")).sort("booked_date", "source", "record_id", nulls_last=True)
-    return known.with_row_index("p").with_columns(pl.col("p").cast(pl.Int64))
-
-
-def _with_open(invoices: pl.DataFrame, book: ledger.Ledger) -> pl.DataFrame:
-    opens = pl.Series("open", book.invoice_open, dtype=pl.Int64)
-    return invoices.with_columns(opens.gather(invoices["i"]))
-
-
-def _with_account(entries: pl.DataFrame, claims: pl.DataFrame, allocations: pl.DataFrame) -> pl.DataFrame:
+def _with_account(paid: pl.DataFrame, claims: pl.DataFrame, allocations: pl.DataFrame) -> pl.DataFrame:
     """Add `account_entity_id`: the payer's entity, else the one customer of the invoices it settles."""
     customer = claims.filter(pl.col("entity_id").is_not_null()).select(
         pl.col("source").alias("invoice_source"), pl.col("record_id").alias("invoice_record_id"), "entity_id"
@@ -186,6 +200,6 @@ def _with_account(entries: pl.DataFrame, claims: pl.DataFrame, allocations: pl.D
     own = pl.when(pl.col("payer").str.starts_with("entity:")).then(
         pl.col("payer").str.strip_prefix("entity:")
     )
-    return entries.join(settled, on=["source", "record_id"], how="left", maintain_order="left").with_columns(
+    return paid.join(settled, on=["source", "record_id"], how="left", maintain_order="left").with_columns(
         pl.coalesce(own, "customer").alias("account_entity_id")
     )

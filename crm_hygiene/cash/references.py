@@ -3,7 +3,7 @@
 Numbers of invoices, structured references and orders go into one inverted index; the texts of each
 payment are cut into pieces once, and runs of neighbouring pieces are looked up in it, so that
 `INV-2024-001`, `INV 2024 001` and a number broken across two lines are the same reference, while
-`1INV20240019` is not. What does not belong here: whether a citation settles anything (`stages`).
+`1INV20240019` is not. What does not belong here: whether a citation settles anything (`hypotheses`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from crm_hygiene.cash.rules import ReferenceRules
 
 #: Where an invoice states a reference, best first.
 INVOICE_FIELDS = ("invoice_number", "payment_reference", "purchase_order_number")
-#: Where a payment may cite one, best first; the later is free text.
-PAYMENT_FIELDS = ("creditor_reference", "end_to_end_id", "remittance_text")
+#: Where a payment may cite one, best first; from the third on free text.
+PAYMENT_FIELDS = ("creditor_reference", "end_to_end_id", "remittance_text", "bank_reference")
 CHUNK = 250_000
 _PREFIX = 4
 
@@ -151,7 +151,7 @@ def find_references(
     Parameters
     ----------
     payments
-        `p` (row number), `currency` and the three text fields of a payment.
+        `p` (row number), `currency` and the `PAYMENT_FIELDS` of a payment.
     invoices
         `i` (row number), `currency` and the three reference fields of an invoice.
     orders

@@ -1,6 +1,6 @@
 """Rules of cash matching as data: what may be read as a reference, a fee, a rounding difference.
 
-What does not belong here: how a rule is carried out (`hypotheses`, `stages`).
+What does not belong here: how a rule is carried out (`hypotheses`, `choice`).
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crm_hygiene.cash.money import units
+from crm_hygiene.cash.orders.rules import OrderRules
 from crm_hygiene.errors import ConfigurationError
 
 RULES_FILE = Path(__file__).parent / "rules.yaml"
@@ -31,6 +33,8 @@ class ReferenceRules(_Rules):
     max_shared: int = Field(ge=1)
     max_edits: int = Field(ge=0)
     max_combination: int = Field(ge=2, le=14)
+    max_text: int = Field(ge=100)
+    max_cited: int = Field(ge=2)
 
 
 class FeeRules(_Rules):
@@ -55,6 +59,48 @@ class Windows(_Rules):
     payer: Window
 
 
+class NameRules(_Rules):
+    """When a similar name is a customer's; similarity 0 to 100."""
+
+    min_similarity: int = Field(ge=50, le=100)
+    margin: int = Field(ge=1)
+    max_candidates: int = Field(ge=1)
+
+
+class ExchangeRules(_Rules):
+    """Payment in another currency: the largest gain or loss as a share, and how far a rate may be rounded."""
+
+    max_share: Decimal = Field(ge=0, le=Decimal("0.2"))
+    rounding: Decimal = Field(ge=0)
+
+
+class InterestRules(_Rules):
+    """Late interest by the invoice's rate; `rounding` in the major unit."""
+
+    rounding: Decimal = Field(ge=0)
+
+
+class EvidenceWeights(_Rules):
+    """Whole-number weight of each fact; a hypothesis scores their sum."""
+
+    reference: dict[Literal["specific", "digits", "shared", "advice", "mistyped", "none"], int]
+    payer: dict[str, int]
+    amount: dict[str, int]
+    date: int
+
+
+class Limits(_Rules):
+    """Bounds beyond which matching gives up and asks a person."""
+
+    component_payments: int = Field(ge=1)
+    component_hypotheses: int = Field(ge=1)
+    enumerate: int = Field(ge=1, le=20)
+    solver_time: float = Field(gt=0)
+    subset_invoices: int = Field(ge=2, le=20)
+    subset_size: int = Field(ge=2, le=6)
+    rounds: int = Field(ge=1)
+
+
 class CashRules(_Rules):
     """Everything reconciliation may be told without code."""
 
@@ -62,10 +108,23 @@ class CashRules(_Rules):
     fees: FeeRules
     tolerances: dict[str, Decimal]
     windows: Windows
+    names: NameRules
+    exchange: ExchangeRules
+    interest: InterestRules
+    evidence: EvidenceWeights
+    minimum: int = Field(ge=1)
+    margin: int = Field(ge=1)
+    limits: Limits
     max_parties: int = Field(ge=1)
     duplicate_days: int = Field(ge=0)
+    reversal_days: int = Field(ge=0)
+    advice_days: int = Field(ge=0)
     max_suggestions: int = Field(ge=1)
+    write_off_limit: dict[str, Decimal]
+    write_off_approvers: tuple[str, ...]
+    max_park_days: int = Field(ge=1)
     void_statuses: tuple[str, ...]
+    orders: OrderRules
 
     @property
     def fingerprint(self) -> str:

@@ -19,6 +19,7 @@ from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.explanation.entity_explanation import EntityExplanation, explain_entity
 from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
+from crm_hygiene.explanation.invoice_story import find_cash_story, nearest_invoice
 from crm_hygiene.explanation.link_tree import Link
 from crm_hygiene.explanation.nearest_pair import nearest_pair
 from crm_hygiene.explanation.record_explanation import RecordExplanation, explain_record
@@ -53,8 +54,8 @@ def explain(
     targets: Annotated[
         list[str],
         typer.Argument(
-            help="A record (source:record_id), an entity id (P-…, O-…), or two of them; or an entity id "
-            "and a golden column: P-… email.",
+            help="A record (source:record_id), an entity id (P-…, O-…), or two of them; an entity id and a "
+            "golden column: P-… email; or an invoice by its number, an invoice or payment by its record.",
             metavar="TARGET [TARGET|COLUMN]",
         ),
     ],
@@ -85,7 +86,7 @@ def explain(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Why two records are (not) one, whose a record is, what holds an entity together, why a cell says so."""
+    """Why records are (not) one, whose a record is, why a cell says so, how an invoice came to be paid."""
     if chart is not None:
         check_chart_file(chart)
     night = Night.open(load_config(config))
@@ -99,6 +100,11 @@ def explain(
         return
     if night_ or since:
         raise ConfigurationError("--night and --since look at an entity (P-…, O-…) or a cell of one")
+    if len(targets) == 1 and kind is None and (story := find_cash_story(night, targets[0])) is not None:
+        if chart is not None:
+            raise ConfigurationError("--chart draws links of records and entities, not postings")
+        _print(story, as_json)
+        return
     if len(targets) > 2:
         raise ConfigurationError(
             f"explain takes one or two targets, or a golden table, an entity and a column, not "
@@ -140,7 +146,7 @@ def answer_for(night: Night, texts: Sequence[str], wanted: EntityKind | None) ->
     ConfigurationError
         if a target names nothing, or the two cannot be compared.
     """
-    targets = [find_target(night, text) for text in texts]
+    targets = [_target(night, text) for text in texts]
     kind = common_kind(targets, wanted)
     if len(targets) == 2:
         return _pair(night, kind, targets[0], targets[1])
@@ -148,6 +154,15 @@ def answer_for(night: Night, texts: Sequence[str], wanted: EntityKind | None) ->
         return _entity(explain_entity(night, kind, targets[0].text))
     other = [k for k in targets[0].kinds if k != kind]
     return _record(explain_record(night, kind, targets[0].record), other if wanted is None else [])
+
+
+def _target(night: Night, text: str) -> Target:
+    try:
+        return find_target(night, text)
+    except ConfigurationError as error:
+        if (number := nearest_invoice(night, text)) is None:
+            raise
+        raise ConfigurationError(f"{error}; the nearest invoice is {number}") from error
 
 
 def _pair(night: Night, kind: EntityKind, left: Target, right: Target) -> Answer:

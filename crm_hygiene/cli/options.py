@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.linkage.records import KINDS
 from crm_hygiene.linkage.settings import EntityKind
+from crm_hygiene.models.promotion import acting_person
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="A hygiene.yaml; default: the one here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -26,3 +28,17 @@ class Kind(StrEnum):
 def kind_of(kind: Kind | None) -> EntityKind | None:
     """The kind that was typed, if one was."""
     return next((k for k in KINDS if kind is not None and k == kind.value), None)
+
+
+def acting(by: str | None) -> str:
+    """Who acts: as said with `--by`, else the user logged in.
+
+    Raises
+    ------
+    ConfigurationError
+        if neither is known.
+    """
+    name = (by or "").strip() or acting_person()
+    if not name:
+        raise ConfigurationError("who decides is not known here; say it with --by")
+    return name

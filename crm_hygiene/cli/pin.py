@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, acting
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.models.promotion import acting_person
 from crm_hygiene.night import Night
 from crm_hygiene.night_lock import night_lock
 from crm_hygiene.survivorship.pinning import list_pins, revoke_pin, set_pin
@@ -24,13 +23,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-def _who(by: str | None) -> str:
-    name = (by or "").strip() or acting_person()
-    if not name:
-        raise ConfigurationError("who decides is not known here; say it with --by")
-    return name
 
 
 @app.command("set")
@@ -55,7 +47,7 @@ def set_command(
         raise ConfigurationError("say --why: whoever meets the value later wants to know")
     night = Night.open(load_config(config))
     with night_lock(night.config.lake_uri):
-        done = set_pin(night, entity, field, text, why.strip(), _who(by))
+        done = set_pin(night, entity, field, text, why.strip(), acting(by))
     if as_json:
         print_json(
             {
@@ -133,7 +125,7 @@ def revoke_command(
     """Take a pin back; from the next night on the field is chosen by the rules, or by an older pin."""
     night = Night.open(load_config(config))
     with night_lock(night.config.lake_uri):
-        rows, is_new = revoke_pin(night, pin, (why or "").strip() or None, _who(by))
+        rows, is_new = revoke_pin(night, pin, (why or "").strip() or None, acting(by))
     if as_json:
         print_json({"pin": rows.to_dicts(), "is_new": is_new})
         return

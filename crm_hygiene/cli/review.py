@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, Kind, kind_of
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, Kind, acting, kind_of
+from crm_hygiene.cli.review_cash import app as cash_app
 from crm_hygiene.cli.review_text import (
     act_json,
     show_act,
@@ -28,7 +29,6 @@ from crm_hygiene.explanation.explain import PairExplanation, explain_pairs
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.records import KINDS, Record
 from crm_hygiene.linkage.settings import EntityKind
-from crm_hygiene.models.promotion import acting_person
 from crm_hygiene.night import Night
 from crm_hygiene.night_lock import night_lock
 from crm_hygiene.stewardship.act import Act, Judgement, decide, judged
@@ -47,6 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cash_app)
 
 
 class QuestionKind(StrEnum):
@@ -77,13 +78,6 @@ AskedOption = Annotated[
     typer.Option("--question-kind", help="Only doubtful pairs, conflicts or suspect clusters."),
 ]
 WhyOption = Annotated[str | None, typer.Option("--why", help="The reason, kept with the decision.")]
-
-
-def _who(by: str | None) -> str:
-    name = (by or "").strip() or acting_person()
-    if not name:
-        raise ConfigurationError("who decides is not known here; say it with --by")
-    return name
 
 
 def _explanations(night: Night, questions: list[Question]) -> dict[str, PairExplanation]:
@@ -207,7 +201,7 @@ def decide_command(
     reason = (why or "").strip() or None
     with night_lock(night.config.lake_uri):
         found = resolve_targets(night, targets, kind_of(kind), is_cluster)
-        act = decide(night, judged(found, judgement, reason), _who(by))
+        act = decide(night, judged(found, judgement, reason), acting(by))
     if as_json:
         print_json({**act_json(act), "notes": list(found.notes)})
     else:
@@ -225,7 +219,7 @@ def revoke_command(
     """Take a decision back; what was decided before it binds again, from the next night on."""
     night = Night.open(load_config(config))
     with night_lock(night.config.lake_uri):
-        done = revoke(night, decision, (why or "").strip() or None, _who(by))
+        done = revoke(night, decision, (why or "").strip() or None, acting(by))
     if as_json:
         print_json(
             {
@@ -298,7 +292,7 @@ def import_command(
     """Take judgements from a CSV file as one act; exit code 1 if a line was refused."""
     night = Night.open(load_config(config))
     with night_lock(night.config.lake_uri):
-        done = import_judgements(night, file, _who(by), is_strict)
+        done = import_judgements(night, file, acting(by), is_strict)
     if as_json:
         print_json(
             {

@@ -182,7 +182,7 @@ def _show_next(summary: Summary, console: Console) -> None:
             )
         )
     if summary.exceptions:
-        lines.append(("cash exceptions", f'{program} query "select * from reconciled.exceptions"'))
+        lines.append(("cash exceptions", f"{program} review cash list"))
     lines += [("runs, checks and lineage", "make ui"), ("analysts open", summary.catalog)]
     width = max(len(what) for what, _ in lines)
     for what, how in lines:

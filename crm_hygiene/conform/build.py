@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from crm_hygiene.conform.bank_entries import IDENTITY, bounded, canonical_entries, with_entry_keys
 from crm_hygiene.conform.field_times import PREFIX, with_field_times
 from crm_hygiene.conform.standard import plain, standardise_table
 from crm_hygiene.contract import Contract, contract_of
@@ -25,6 +26,9 @@ _OBSERVED = (
     "created_at",
     "issue_date",
     "order_date",
+    "received_date",
+    "payment_date",
+    "reserved_at",
 )
 
 #: A row here is what somebody said, not what a record is: all of them stay, none is out of date.
@@ -70,12 +74,18 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
     return rows.filter(block.predicate()).select(
         *(e.alias(name) for name, e in columns.items()),
         *(e.to_polars().alias(f"{PREFIX}{name}") for name, e in block.changed_at.items()),
+        *(pl.col(c).alias(f"_{c}") for c in (IDENTITY if _tells_entries(mapping, block.table) else ())),
         pl.lit(mapping.source).alias("source"),
         *([pl.lit(mapping.object).alias("object")] if "object" in known and "object" not in columns else []),
         pl.col("_file").alias("file"),
         pl.col("_row_number").alias("row_number"),
         pl.col("_landed_at").alias("landed_at"),
     )
+
+
+def _tells_entries(mapping: Mapping, table: str) -> bool:
+    """Whether the source gives the identity of bank entries, as all readers of bank formats do."""
+    return table == "payments" and set(IDENTITY) <= set(mapping.vendor_columns)
 
 
 def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
@@ -119,7 +129,14 @@ def _conform_source(
         )
     if raw.height == 0:
         return contract.empty()
-    rows = raw if table == STATEMENTS else _latest(raw, mapping)
+    if table == STATEMENTS:
+        rows = raw
+    elif _tells_entries(mapping, table):
+        rows = canonical_entries(raw)
+    else:
+        rows = _latest(raw, mapping)
+    if table == "payments":
+        rows = bounded(with_entry_keys(rows))
     frame = with_field_times(standardise_table(rows, contract, mapping), rows, mapping)
     stated = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in _OBSERVED if c in frame.columns]
     frame = frame.with_columns(

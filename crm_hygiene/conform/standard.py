@@ -20,9 +20,16 @@ Standardiser = Callable[[pl.DataFrame], pl.DataFrame]
 _NAME_PARTS = ("name_prefix", "given_name", "middle_name", "family_name", "name_suffix", "full_name")
 _ADDRESS_PARTS = ("street", "city", "region", "postal_code")
 _PHONES = ("phone", "mobile_phone")
-_IBANS = ("iban", "account_iban", "payer_iban")
-_TAX_IDS = ("tax_id", "payer_tax_id")
-_AMOUNTS = {"amount": "currency", "annual_revenue_amount": "annual_revenue_currency"}
+_IBANS = ("iban", "account_iban", "payer_iban", "payee_iban")
+_TAX_IDS = ("tax_id", "payer_tax_id", "customer_tax_id")
+_AMOUNTS = {
+    "amount": "currency",
+    "paid_amount": "currency",
+    "discount_amount": "currency",
+    "instructed_amount": "instructed_currency",
+    "charges_amount": "currency",
+    "annual_revenue_amount": "annual_revenue_currency",
+}
 
 _PROBLEM = "_problem"
 
@@ -189,6 +196,14 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
     for column in _IBANS:
         if column in have:
             frame = _per_distinct(frame, {"raw": column}, std.standardise_ibans, {"iban": column}, column)
+    if "creditor_reference" in names and have & {"creditor_reference", "remittance_text"}:
+        frame = _with_inputs_kept(
+            frame.with_columns(missing(["creditor_reference", "remittance_text"])),
+            {"raw": "creditor_reference", "remittance": "remittance_text"},
+            std.standardise_creditor_references,
+            {"creditor_reference": "creditor_reference"},
+            "creditor_reference",
+        )
     if "tax_id" in have and "tax_id_stated" in names:
         frame = frame.with_columns(tax_id_stated=_stated_number(pl.col("tax_id")))
     for column in _TAX_IDS:
@@ -210,7 +225,15 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
                 {"amount": column, "currency": currency},
                 column,
             )
-    return _by_type(frame, contract, mapping, have)
+    return _by_type(_credited(frame, have), contract, mapping, have)
+
+
+def _credited(frame: pl.DataFrame, have: set[str]) -> pl.DataFrame:
+    """Credit notes with negative amounts: some systems write them so, others only say what they are."""
+    if not {"document_kind", "amount"} <= have:
+        return frame
+    is_credit = pl.col("document_kind") == "credit_note"
+    return frame.with_columns(amount=pl.when(is_credit).then(-pl.col("amount").abs()).otherwise("amount"))
 
 
 _DONE = frozenset(
@@ -227,6 +250,7 @@ _DONE = frozenset(
         "email_normalised",
         "email_domain",
         "email_kind",
+        "creditor_reference",
         "tax_id_stated",
         "website_domain",
         "organisation_name_normalised",
@@ -243,6 +267,8 @@ def _typed(mapping: Mapping) -> dict[str, tuple[Standardiser, str]]:
         "date": (lambda raw: std.standardise_dates(raw, day_first=day_first), "date"),
         "boolean": (std.standardise_booleans, "value"),
         "integer": (std.standardise_integers, "value"),
+        # Money without a currency of its own: quantities, percentages.
+        "money": (lambda raw: std.standardise_decimals(raw, decimal=mapping.decimal), "value"),
     }
 
 
@@ -256,6 +282,8 @@ def _by_type(frame: pl.DataFrame, contract: Contract, mapping: Mapping, have: se
         if column.type in typed:
             function, output = typed[column.type]
             frame = _per_distinct(frame, {"raw": name}, function, {output: name}, name)
+        elif column.type == "float":
+            frame = frame.with_columns(pl.col(name).cast(pl.Float64, strict=False))
         elif column.type == "strings":
             frame = frame.with_columns(_split_list(name).alias(name))
     frame = _cleaned(

@@ -59,6 +59,9 @@ _MADE_OF: dict[str, tuple[str, ...]] = {
         "created_at",
         "issue_date",
         "order_date",
+        "received_date",
+        "payment_date",
+        "reserved_at",
     ),
 }
 

@@ -54,6 +54,9 @@ _COUNTED = (
     "reconciled.payments",
     "reconciled.allocations",
     "reconciled.exceptions",
+    "reconciled.suggestions",
+    "reconciled.order_checks",
+    "reconciled.inventory_movements",
     "stewardship.review_queue",
 )
 

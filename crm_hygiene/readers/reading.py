@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from crm_hygiene.errors import FileRefused
 from crm_hygiene.mapping import Mapping
-from crm_hygiene.readers.camt053 import read_camt053
+from crm_hygiene.readers.bank import BANK_FORMATS, BankFormat, detect, read_bank
 from crm_hygiene.readers.csv_format import read_csv
+from crm_hygiene.readers.documents import read_einvoice, read_x12
 from crm_hygiene.readers.encodings import Text, as_utf8
 from crm_hygiene.readers.json_format import read_json
 from crm_hygiene.readers.landed_file import LandedFile, RefusedRow
 from crm_hygiene.readers.snapshot import Snapshot, take_snapshot
 
-Format = Literal["csv", "json", "jsonl", "camt053"]
+Format = Literal["csv", "json", "jsonl", "camt053", "bank", "camt", "mt940", "bai2", "ofx", "einvoice", "x12"]
 
 _BY_EXTENSION: dict[str, Format] = {
     ".csv": "csv",
@@ -25,9 +27,29 @@ _BY_EXTENSION: dict[str, Format] = {
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".xml": "camt053",
+    ".xml": "camt",
+    ".sta": "mt940",
+    ".940": "mt940",
+    ".942": "mt940",
+    ".mt940": "mt940",
+    ".mt942": "mt940",
+    ".bai": "bai2",
+    ".bai2": "bai2",
+    ".ofx": "ofx",
+    ".qfx": "ofx",
 }
-_NEEDS = {"csv": "CSV", "json": "JSON", "jsonl": "JSON Lines", "camt053": "camt.053 XML"}
+# `camt053` is the older name of `camt`; `bank` takes whichever of them the content is.
+_BANK: dict[str, BankFormat | None] = {
+    "bank": None,
+    "camt053": "camt",
+    **{name: cast(BankFormat, name) for name in BANK_FORMATS},
+}
+# Roots of UBL and CII documents, and the ISA segment with two-digit qualifier of an X12 interchange.
+_INVOICE_ROOT = re.compile(
+    rb"<(?:\w+:)?(?:Invoice|CreditNote|CrossIndustryInvoice|CrossIndustryDocument)[\s>]"
+)
+_ISA = re.compile(rb"ISA([^A-Za-z0-9\s])\d\d\1")
+_NEEDS = {"csv": "CSV", "json": "JSON", "jsonl": "JSON Lines"}
 
 
 def read_file(path: Path, mapping: Mapping, scratch: Path | None = None, fast: bool = True) -> LandedFile:
@@ -52,13 +74,19 @@ def read_file(path: Path, mapping: Mapping, scratch: Path | None = None, fast: b
         format, lacks a required column, has unknown ones. Consuming `chunks` can raise it too: a JSON
         document that breaks off, a bank statement whose balances do not add up.
     """
-    snapshot = take_snapshot(path, scratch)
+    snapshot = take_snapshot(path, scratch, may_be_pdf=mapping.format == "einvoice")
     warnings: list[str] = []
     refused: list[RefusedRow] = []
     kind = _format(path, snapshot, mapping)
-    if kind == "camt053":
-        header, chunks = read_camt053(path, snapshot, mapping, warnings, refused)
+    if kind in _BANK:
+        bank = _BANK[kind]
+        header, chunks, encoding = read_bank(path, snapshot, mapping, warnings, refused, bank, scratch)
+    elif kind == "einvoice":
+        header, chunks = read_einvoice(path, snapshot, mapping, warnings)
         encoding = "xml"
+    elif kind == "x12":
+        header, chunks = read_x12(path, snapshot, mapping, warnings, refused)
+        encoding = "x12"
     else:
         text = as_utf8(path, snapshot, mapping.encoding, scratch)
         warnings += text.warnings
@@ -77,9 +105,15 @@ def _format(path: Path, snapshot: Snapshot, mapping: Mapping) -> Format:
         return mapping.format
     head = snapshot.head().removeprefix(b"\xef\xbb\xbf").lstrip()
     by_name = _BY_EXTENSION.get(path.suffix.lower())
-    if head.startswith(b"<") and by_name in (None, "camt053"):
-        return "camt053"
-    if head.startswith((b"{", b"[")) and by_name != "camt053":
+    if head.startswith(b"<") and _INVOICE_ROOT.search(head):
+        return "einvoice"
+    if _ISA.match(head):
+        return "x12"
+    bank = detect(head)
+    # Tables stay tables: a first line may begin like a bank's record, or be markup saved as a table.
+    if bank is not None and (by_name not in ("csv", "json", "jsonl") or bank in ("mt940", "ofx")):
+        return bank
+    if head.startswith((b"{", b"[")) and by_name not in BANK_FORMATS:
         return "jsonl" if by_name == "jsonl" or _is_lines(head) else "json"
     if by_name is None:
         known = ", ".join(sorted(_BY_EXTENSION))

@@ -44,7 +44,7 @@ class Snapshot:
             return stream.read(size)
 
 
-def take_snapshot(path: Path, scratch: Path | None = None) -> Snapshot:
+def take_snapshot(path: Path, scratch: Path | None = None, may_be_pdf: bool = False) -> Snapshot:
     """Copy `path` into the folder `scratch` (default: the system's temporary folder) while hashing it.
 
     Raises
@@ -95,18 +95,18 @@ def take_snapshot(path: Path, scratch: Path | None = None) -> Snapshot:
             f"{path}: changed while it was read; it is tried again once its delivery has finished"
         )
     snapshot = Snapshot(copy, Path(copy.name), digest.hexdigest(), count, is_utf8, has_nul)
-    _refuse_non_text(path, snapshot)
+    _refuse_non_text(path, snapshot, may_be_pdf)
     return snapshot
 
 
-def _refuse_non_text(path: Path, snapshot: Snapshot) -> None:
+def _refuse_non_text(path: Path, snapshot: Snapshot, may_be_pdf: bool) -> None:
     if snapshot.byte_count == 0:
         raise FileRefused(
             f"{path}: is empty (0 bytes); a delivery without rows still has a header; deliver it again"
         )
     head = snapshot.head(4096)
     for magic, what in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and not (may_be_pdf and magic == b"%PDF"):
             raise FileRefused(f"{path}: is {what}")
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:64].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):

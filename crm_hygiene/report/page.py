@@ -394,7 +394,7 @@ def _queues(data: ReportData) -> str:
         ),
         (
             "Exceptions for finance",
-            'crm-hygiene query "select * from reconciled.exceptions"',
+            "crm-hygiene review cash list",
             table(
                 "Cash, undecided",
                 ["type", "exceptions"],

@@ -15,10 +15,11 @@ from crm_hygiene.standardise.domains import standardise_domains
 from crm_hygiene.standardise.emails import standardise_emails
 from crm_hygiene.standardise.money import standardise_money
 from crm_hygiene.standardise.names import standardise_names
-from crm_hygiene.standardise.numbers import standardise_integers
+from crm_hygiene.standardise.numbers import standardise_decimals, standardise_integers
 from crm_hygiene.standardise.organisations import standardise_organisation_names
 from crm_hygiene.standardise.phones import standardise_phones
 from crm_hygiene.standardise.placeholders import is_placeholder
+from crm_hygiene.standardise.references import standardise_creditor_references
 from crm_hygiene.standardise.tax_ids import standardise_tax_ids
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "standardise_addresses",
     "standardise_booleans",
     "standardise_countries",
+    "standardise_creditor_references",
     "standardise_dates",
+    "standardise_decimals",
     "standardise_domains",
     "standardise_emails",
     "standardise_ibans",

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.cash import Reconciliation, load_cash_rules, reconcile
+from crm_hygiene.cash.books import Books as Inputs
 from crm_hygiene.contract import contract_of
 
 RULES = load_cash_rules()
@@ -58,17 +59,20 @@ def match(
     orders: list[Row] | None = None,
     members: pl.DataFrame | None = None,
     organisations: pl.DataFrame | None = None,
+    **more: pl.DataFrame,
 ) -> Reconciliation:
-    return reconcile(
-        invoices if isinstance(invoices, pl.DataFrame) else invoice_table(invoices),
-        payments if isinstance(payments, pl.DataFrame) else payment_table(payments),
-        order_table(orders or []),
-        contract_of("linked.organisation_members").empty() if members is None else members,
-        contract_of("conformed.organisations").empty() if organisations is None else organisations,
-        contract_of("reconciled.allocations").empty() if previous is None else previous,
-        RULES,
-        AS_OF,
+    books = Inputs(
+        invoices=invoices if isinstance(invoices, pl.DataFrame) else invoice_table(invoices),
+        payments=payments if isinstance(payments, pl.DataFrame) else payment_table(payments),
+        orders=order_table(orders or []),
+        members=contract_of("linked.organisation_members").empty() if members is None else members,
+        organisations=contract_of("conformed.organisations").empty()
+        if organisations is None
+        else organisations,
+        allocations=contract_of("reconciled.allocations").empty() if previous is None else previous,
+        **more,
     )
+    return reconcile(books, RULES, AS_OF)
 
 
 @dataclass(frozen=True)

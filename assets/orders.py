@@ -1,0 +1,98 @@
+"""Orders: the three-way check before payments are matched, and stock that moves after."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+
+import dagster as dg
+
+from assets.publication import Step, Tables, step_asset
+from crm_hygiene.asof import latest_landing
+from crm_hygiene.cash import CashRules, load_cash_rules
+from crm_hygiene.cash.orders import check_orders, inventory_movements
+from crm_hygiene.contract import contract_of
+from crm_hygiene.night import Night
+
+CHECK_READS = (
+    "conformed.invoices",
+    "conformed.invoice_lines",
+    "conformed.purchase_orders",
+    "conformed.purchase_order_lines",
+    "conformed.receipts",
+)
+INVENTORY_READS = (
+    "conformed.reservations",
+    "conformed.purchase_orders",
+    "conformed.purchase_order_lines",
+    "reconciled.order_checks",
+    "reconciled.invoices",
+    "conformed.invoices",
+    "conformed.payments",
+)
+
+
+def _rules(night: Night) -> CashRules:
+    own = night.config.rules.cash
+    return load_cash_rules(night.config.resolve(own)) if own else load_cash_rules()
+
+
+def _check(night: Night) -> Tables:
+    rules = _rules(night)
+    invoices, invoice_lines, orders, order_lines, receipts = (
+        night.lake.read(contract_of(table)) for table in CHECK_READS
+    )
+    checked = check_orders(
+        invoices,
+        invoice_lines,
+        orders,
+        order_lines,
+        receipts,
+        rules.orders,
+        rules.void_statuses,
+        night.systems,
+    )
+    return {"reconciled.order_checks": checked}
+
+
+def _move(night: Night) -> Tables:
+    reservations, orders, lines, checks, invoices, documents, payments = (
+        night.lake.read(contract_of(table)) for table in INVENTORY_READS
+    )
+    # The movements are of the day their grounds landed: of reservations, orders and what was posted.
+    grounds = latest_landing(reservations, orders, documents, payments)
+    moved = inventory_movements(
+        reservations,
+        orders,
+        lines,
+        checks,
+        invoices,
+        night.lake.read(contract_of("reconciled.inventory_movements")),
+        _rules(night).orders,
+        night.systems,
+        datetime.combine(grounds.date(), time(), UTC),
+    )
+    return {"reconciled.inventory_movements": moved}
+
+
+def order_assets() -> list[dg.AssetsDefinition]:
+    """Order checks, which reconciliation reads, and inventory movements, which read what it posted."""
+    return [
+        step_asset(
+            Step(
+                name="check_orders",
+                tables=("reconciled.order_checks",),
+                reads=CHECK_READS,
+                compute=_check,
+                column_sources={"reconciled.order_checks": ("conformed.invoice_lines", "conformed.invoices")},
+            )
+        ),
+        step_asset(
+            Step(
+                name="move_inventory",
+                tables=("reconciled.inventory_movements",),
+                reads=INVENTORY_READS,
+                compute=_move,
+                column_sources={"reconciled.inventory_movements": ("conformed.reservations",)},
+            )
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Cash: accuracy and cost of reconciliation on generated ledgers with truth, beside naive SQL."""
