@@ -8,7 +8,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
-from lineage.openlineage_schema import check_event
+from lineage.published_model import check_event
 
 from assets import golden as golden_assets
 from crm_hygiene import standardise as std
