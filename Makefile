@@ -27,7 +27,7 @@ run: $(VENV)/ready landing/.sampled  ## the whole night on sample exports (or on
 	@$(BIN)/crm-hygiene run
 
 test: $(VENV)/ready  ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/ready  ## format, lint, types, layering, definitions
 	$(BIN)/ruff format --check .

@@ -207,8 +207,10 @@ def _undeliverable(owned: pl.DataFrame, bounced: pl.Series | None) -> pl.Series:
         return owned["entity"].clear()
     return (
         owned.filter(pl.col("email_normalised").is_not_null())
+        # Asked per row: within an aggregation the list of bounced mailboxes is copied for every entity.
+        .select("entity", pl.col("email_normalised").is_in(bounced.implode()).alias("is_dead"))
         .group_by("entity")
-        .agg(pl.col("email_normalised").is_in(bounced.implode()).all().alias("is_dead"))
+        .agg(pl.col("is_dead").all())
         .filter("is_dead")["entity"]
         .sort()
     )

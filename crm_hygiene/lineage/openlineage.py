@@ -26,15 +26,15 @@ _SPEC = "https://openlineage.io/spec/2-0-2/OpenLineage.json"
 _FACETS = "https://openlineage.io/spec/facets"
 # Facet -> version and name of its schema.
 _SCHEMAS = {
-    "parent": ("1-0-1", "ParentRunFacet"),
+    "parent": ("1-2-0", "ParentRunFacet"),
     "errorMessage": ("1-0-1", "ErrorMessageRunFacet"),
-    "jobType": ("2-0-3", "JobTypeJobFacet"),
-    "documentation": ("1-0-1", "DocumentationDatasetFacet"),
-    "schema": ("1-1-1", "SchemaDatasetFacet"),
+    "jobType": ("2-0-4", "JobTypeJobFacet"),
+    "documentation": ("1-1-0", "DocumentationDatasetFacet"),
+    "schema": ("1-2-0", "SchemaDatasetFacet"),
     "columnLineage": ("1-2-0", "ColumnLineageDatasetFacet"),
     "version": ("1-0-1", "DatasetVersionDatasetFacet"),
-    "dataQualityMetrics": ("1-0-2", "DataQualityMetricsInputDatasetFacet"),
-    "dataQualityAssertions": ("1-0-1", "DataQualityAssertionsDatasetFacet"),
+    "dataQualityMetrics": ("1-0-3", "DataQualityMetricsInputDatasetFacet"),
+    "dataQualityAssertions": ("1-1-0", "DataQualityAssertionsDatasetFacet"),
     "outputStatistics": ("1-0-2", "OutputStatisticsOutputDatasetFacet"),
 }
 _TRANSFORMATIONS = {

@@ -17,7 +17,8 @@ NIGHTS = 60
 class KeyFigure:
     """One figure over the nights in which it was measured, the oldest first.
 
-    `days` are the dates of those nights as text; `is_better_low` tells what a fall means, None nothing.
+    `days` are the dates of those nights as text, `last_run_id` is the run that measured it last;
+    `is_better_low` tells what a fall means, None nothing.
     """
 
     name: str
@@ -25,6 +26,7 @@ class KeyFigure:
     metric: str
     days: tuple[str, ...]
     values: tuple[float, ...]
+    last_run_id: str
     is_better_low: bool | None = None
 
     @property
@@ -178,6 +180,7 @@ def key_figures_of(rows: pl.DataFrame) -> list[KeyFigure]:
                 wanted.metric,
                 tuple(course["measured_at"].dt.strftime("%Y-%m-%d")),
                 tuple(course["value"]),
+                course["run_id"][-1],
                 wanted.is_better_low,
             )
         )

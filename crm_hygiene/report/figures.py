@@ -31,6 +31,7 @@ _SOURCE_METRICS = (
 class LastRun:
     """The newest run of audit.runs."""
 
+    run_id: str
     status: str
     started_at: datetime
     seconds: float
@@ -83,11 +84,12 @@ def gather(lake: Lake) -> ReportData:
         return lake.scan(contract_of(table))
 
     rows = recent_figures(lake)
-    now, before = _two_nights(rows)
+    run = _last_run(scan("audit.runs"))
+    now, before = _two_nights(rows, run)
     limits, held = _limits(scan(LIMIT_RESULTS).collect())
     failed, passed = _checks(scan("quality.gate_results"))
     return ReportData(
-        run=_last_run(scan("audit.runs")),
+        run=run,
         measured_at=rows["measured_at"].max() if rows.height else None,  # type: ignore[arg-type]
         trends=key_figures_of(rows),
         is_first=before.filter(pl.col("metric") == "merged_so_far").is_empty(),
@@ -125,13 +127,17 @@ def gather(lake: Lake) -> ReportData:
     )
 
 
-def _two_nights(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Figures of the newest night of each stage, and of the night before it."""
+def _two_nights(rows: pl.DataFrame, run: LastRun | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Figures of each stage as they are, and as they were the night before.
+
+    A stage that the last run did not measure is as it was: nothing of it changed.
+    """
     is_source = pl.col("table_name").str.split(".").list.first().is_in(["landing", "conformed"])
     now, before = [rows.clear()], [rows.clear()]
     for mine in (rows.filter(is_source), rows.filter(~is_source)):
         nights = mine.select("measured_at", "run_id").unique().sort("measured_at", "run_id")
-        for number, found in ((-1, now), (-2, before)):
+        was_measured = run is None or (nights.height > 0 and nights["run_id"][-1] == run.run_id)
+        for number, found in ((-1, now), (-2 if was_measured else -1, before)):
             if nights.height >= -number:
                 found.append(mine.join(nights[number], on=["measured_at", "run_id"], how="semi"))
     return pl.concat(now), pl.concat(before)
@@ -143,6 +149,7 @@ def _last_run(runs: pl.LazyFrame) -> LastRun | None:
         return None
     row = last.row(0, named=True)
     return LastRun(
+        row["run_id"],
         row["status"],
         row["started_at"],
         (row["ended_at"] - row["started_at"]).total_seconds(),

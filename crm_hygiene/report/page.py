@@ -136,8 +136,12 @@ def _beside(*parts: str) -> str:
 def _delta(data: ReportData, name: str) -> str:
     """What became of a key figure since the night before."""
     figure = data.figure(name)
-    if figure is None or len(figure.values) < 2:
-        return "first night measured" if figure else ""
+    if figure is None:
+        return ""
+    if data.run is not None and figure.last_run_id != data.run.run_id:
+        return "as the night before"
+    if len(figure.values) < 2:
+        return "first night measured"
     change = figure.values[-1] - figure.values[-2]
     told = in_words(figure.metric, abs(change))
     if told == in_words(figure.metric, 0):
@@ -239,14 +243,12 @@ def _trends(data: ReportData) -> str:
 
 
 def _changed(data: ReportData) -> str:
+    shown = [name for name in ("files", "rows", "unreadable", "refused") if any(r[name] for r in data.landed)]
     landed = table(
-        "What came in last",
-        ["source", "files", "rows", "unreadable", "files refused"],
-        (
-            (r["source"] or "no source", r["files"], r["rows"], _some(r["unreadable"]), _some(r["refused"]))
-            for r in data.landed
-        ),
-        "tnnnn",
+        "What came in last: files and their rows; unreadable rows and refused files, where there are any",
+        ["source", *shown],
+        ((r["source"] or "no source", *(_some(r[name]) for name in shown)) for r in data.landed),
+        "t" + "n" * len(shown),
     )
     changed = table(
         "Rows per table, where they changed",

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from referencing import Registry, Resource
 
 from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.lineage.openlineage import Assertion, Dataset, StepRun, events_of, step_run_id
 
-from .openlineage_schema import check_event
+from .published_model import NotAsPublishedError, check_event
 
 NIGHT = str(uuid.UUID(int=7))
 AT = datetime(2026, 1, 1, 2, tzinfo=UTC)
@@ -105,7 +101,28 @@ def test_a_step_has_the_same_run_id_whenever_it_is_told() -> None:
 def test_the_schema_refuses_an_event_that_lacks_something(broken: str) -> None:
     event = events_of(run(), "crm")[-1]
     del event[broken]
-    with pytest.raises(jsonschema.ValidationError):
+    with pytest.raises(NotAsPublishedError):
+        check_event(event)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("eventType",), "FINISHED"),
+        (("inputs", 0, "name"), 3),
+        (("outputs", 0, "facets", "version", "datasetVersion"), 3),
+        (("outputs", 0, "outputFacets", "outputStatistics", "rowCount"), "7"),
+        (("outputs", 0, "facets", "schema", "_schemaURL"), "https://example.org/schema.json"),
+        (("job", "facets", "jobType", "wrong"), "BATCH"),
+    ],
+)
+def test_the_published_model_refuses_what_is_not_of_it(path: tuple[str | int, ...], value: object) -> None:
+    event = events_of(run(), "crm")[-1]
+    place: Any = event
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises((NotAsPublishedError, ValueError)):
         check_event(event)
 
 
@@ -136,14 +153,3 @@ def test_every_event_is_valid(
     )
     for event in found:
         check_event(json.loads(json.dumps(event)))
-
-
-@pytest.mark.skipif("OPENLINEAGE_SPEC" not in os.environ, reason="no checkout of the specification named")
-def test_events_are_valid_by_the_published_files() -> None:
-    folder = Path(os.environ["OPENLINEAGE_SPEC"])
-    documents = [json.loads(p.read_text()) for p in sorted(folder.rglob("*.json")) if "tests" not in p.parts]
-    known = [(d["$id"], Resource.from_contents(d)) for d in documents if "$id" in d]
-    registry = Registry().with_resources(known)
-    core = json.loads((folder / "OpenLineage.json").read_text())
-    for event in [*events_of(run(), "crm"), *events_of(run(error="stopped"), "crm")]:
-        jsonschema.Draft202012Validator(core, registry=registry).validate(event)

@@ -136,6 +136,25 @@ def test_the_page_tells_the_night(page: str) -> None:
     assert "select * from quality.quarantine" in page
 
 
+def test_a_night_that_changed_nothing_says_so(tmp_path: Path) -> None:
+    a_night(tmp_path, 0, 200)
+    night = a_night(tmp_path, 1, 200)
+    run = {
+        "run_id": "run2",
+        "status": "succeeded",
+        "started_at": START + timedelta(days=2),
+        "ended_at": START + timedelta(days=2, minutes=1),
+        "published": "{}",
+    }
+    night.lake.append(
+        contract_of("audit.runs"), [rows_of("audit.runs", [run])], {"run_id": "run2", "inputs": "2"}
+    )
+    page = write_report(night).path.read_text(encoding="utf-8")
+    assert "The night of 3 January 2026" in page
+    assert "No table has more or fewer rows." in page
+    assert "first night measured" not in page
+
+
 def test_the_page_holds_no_personal_data(page: str) -> None:
     assert "ecret" not in page
     assert "lee.example" not in page

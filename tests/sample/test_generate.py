@@ -78,7 +78,7 @@ def check_counts(out: Path, counts: SampleCounts) -> None:
 @pytest.mark.parametrize("people", [1, 2, 10, 250])
 def test_any_size_has_every_file_with_the_rows_it_counts(tmp_path: Path, people: int) -> None:
     counts = generate(tmp_path, people=people, seed=7)
-    assert len(counts.rows) == 20
+    assert len(counts.rows) == 23
     check_counts(tmp_path, counts)
 
 
