@@ -50,7 +50,7 @@ def _compute(night: Night) -> Tables:
         members=members,
         organisations=organisations,
         allocations=read("reconciled.allocations"),
-        relations=relations,
+        relations=relations.with_columns(pl.col("valid_from", "valid_to").cast(pl.Date())),
         advices=advices,
         decisions=decisions,
         order_blocks=order_blocks(checks),

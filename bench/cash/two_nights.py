@@ -20,7 +20,7 @@ import polars as pl
 
 from bench.cash.ledgers import read
 from crm_hygiene.cash import load_cash_rules, reconcile
-from crm_hygiene.cash.books import RELATIONS, Books
+from crm_hygiene.cash.books import Books
 from crm_hygiene.contract import contract_of
 
 _TABLES = {
@@ -76,7 +76,6 @@ def main() -> None:
     parser.add_argument("--shuffles", type=int, default=0)
     given = parser.parse_args()
     frames = {name: read(given.folder, table) for name, table in _TABLES.items()}
-    frames["relations"] = frames["relations"].select(RELATIONS.names()).cast(dict(RELATIONS))  # type: ignore[arg-type]
     found, nights = run(frames)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     found.allocations.write_parquet(given.result.with_suffix(".allocations.parquet"))

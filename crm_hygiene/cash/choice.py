@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from ortools.sat.python import cp_model
-
 from crm_hygiene.cash.hypotheses import Hypothesis
 from crm_hygiene.cash.rules import CashRules
 
@@ -120,6 +118,9 @@ def _solved(
     knot: Sequence[Hypothesis], allowed: Sequence[int], opens: Mapping[int, int], rules: CashRules
 ) -> tuple[int, ...] | None:
     """The best choice by CP-SAT: one worker, a fixed seed and deterministic time, so always the same."""
+    # Most knots never come here, and importing the solver takes longer than most commands.
+    from ortools.sat.python import cp_model
+
     model = cp_model.CpModel()
     is_chosen = {k: model.new_bool_var(f"h{k}") for k in allowed}
     by_payment: defaultdict[int, list[int]] = defaultdict(list)

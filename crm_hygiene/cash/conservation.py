@@ -18,7 +18,7 @@ _SAME_SIDE = ("payment", "interest", "refund")
 def broken_conservation(
     allocations: pl.DataFrame, previous: pl.DataFrame, invoices: pl.DataFrame, payments: pl.DataFrame
 ) -> pl.DataFrame:
-    """Every breach as (`rule`, `about`, `expected`, `found`), amounts in ten-thousandths; none if all is well.
+    """Every breach as (`rule`, `about`, `expected`, `found`), in ten-thousandths; none if all is fine.
 
     Parameters
     ----------

@@ -17,6 +17,9 @@ from crm_hygiene.cash.ledger import Line
 from crm_hygiene.cash.money import units
 from crm_hygiene.cash.rules import CashRules
 
+_CENT = 100
+_NOT_THEIRS = ("unknown", "another name")
+
 
 class Claim(NamedTuple):
     """An invoice as matching sees it; `is_open` is negative for a credit note."""
@@ -161,7 +164,7 @@ class Reader:
             + (weights.date if near else 0)
         )
         reasons = [c.words for c in cited if c.words][:3]
-        if payer_by not in ("unknown", "another name"):
+        if payer_by not in (*_NOT_THEIRS, "unstated"):
             reasons.append(f"payer by {payer_by}")
         self.found.append(
             Hypothesis(self.paid.p, kind, tuple(lines), score, (*reasons, words), stage, is_certain)
@@ -226,10 +229,14 @@ class Reader:
         if not terms or self.paid.amount >= total:
             return None
         early = [c for c in terms if c.is_in_discount(self.paid.booked)]
-        if early and self.paid.amount == total - sum(c.discount() for c in early):
+        # Programs round half a cent up or to even: a single invoice may differ by the cent.
+        slack = _CENT if len(cited) == 1 else 0
+        taken = sum(c.discount() for c in early)
+        if early and abs(self.paid.amount - (total - taken)) <= slack:
             lines = _full([c.claim for c in cited])
             for c in early:
-                lines = _take(lines, c.i, c.discount(), "discount")
+                amount = c.discount() if len(cited) > 1 else total - self.paid.amount
+                lines = _take(lines, c.i, amount, "discount")
             days = ", ".join(f"{c.discount_percent:f} % within {c.discount_days} days" for c in early[:3])
             self.add("discount", "discount", lines, cited, f"early-payment discount of {days}", **given)
             return None
@@ -241,6 +248,7 @@ class Reader:
         paid, amount, rules = self.paid, self.paid.amount, self.rules
         gap = total - amount
         claims = [c.claim for c in cited]
+        is_ours = given["payer_by"] not in _NOT_THEIRS
         largest = max(claims, key=lambda c: (c.is_open, -c.i))
         lines = _take(_full(claims), largest.i, gap, "fee") if gap < largest.is_open else []
         has_credit = any(c.is_open < 0 for c in claims)
@@ -254,15 +262,26 @@ class Reader:
                 if len(claims) == 1:
                     self.add("rounding", "rounding", lines, cited, "short by a rounding difference", **given)
             elif rules.is_fee(gap, total, paid.currency):
-                self.add("fee", "fee", lines, cited, "short by a bank charge", **given)
+                self.add("fee", "fee", lines, cited, "short by a bank charge", is_certain=is_ours, **given)
         if len(claims) == 1:
             part = [Line(claims[0].i, "payment", amount, amount)]
-            self.add("partial", "partial", part, cited, "part of the open amount", **given)
+            # So small a gap may be a charge too, whatever share of the invoice it is.
+            is_clear = is_ours and gap > max(rules.fee_ceiling(paid.currency), rules.tolerance(paid.currency))
+            words = "part of the open amount"
+            self.add("partial", "partial", part, cited, words, is_certain=is_clear, **given)
             return
         for subset in subsets_of_sum(amount, [c.is_open for c in claims], rules.references.max_combination):
             chosen = [cited[k] for k in subset]
             words = "amount equals the sum of a choice of the cited invoices"
-            self.add("subset", "subset_cited", _full([c.claim for c in chosen]), chosen, words, **given)
+            self.add(
+                "subset",
+                "subset_cited",
+                _full([c.claim for c in chosen]),
+                chosen,
+                words,
+                is_certain=is_ours,
+                **given,
+            )
 
     def _more(self, cited: Sequence[Cited], total: int, given: dict[str, Any]) -> None:
         paid, amount = self.paid, self.paid.amount
@@ -274,7 +293,10 @@ class Reader:
                 words = f"late interest of {claims[0].late_interest_percent:f} % a year"
                 self.add("interest", "interest", lines, cited, words, **given)
         if all(c.is_open > 0 for c in claims):
-            self.add("overpaid", "overpaid", _full(claims), cited, "amount exceeds what is open", **given)
+            is_slip = Decimal(amount - total) <= self.rules.overpaid_share * total
+            words = "amount exceeds what is open"
+            certain = is_slip and given["payer_by"] not in _NOT_THEIRS
+            self.add("overpaid", "overpaid", _full(claims), cited, words, is_certain=certain, **given)
 
     def exchange(self, cited: Cited, *, payer_by: str, stage: str) -> None:
         """The payment in another currency than the invoice's, by what the bank says of it."""

@@ -324,12 +324,21 @@ def _allocation_ids(new: pl.DataFrame, previous: pl.DataFrame) -> list[str]:
     return ids
 
 
+def _keys_of(allocations: pl.DataFrame) -> pl.DataFrame:
+    """What a contra line takes over from the line `reverses_allocation_id`, under names ending in `_back`."""
+    return allocations.select(
+        pl.col("allocation_id").alias("reverses_allocation_id"),
+        *(pl.col(c).name.suffix("_back") for c in [*PAYMENT_KEY, *INVOICE_KEY, "used_currency", "currency"]),
+    )
+
+
 def allocations_of(
     ledger: Ledger, payments: pl.DataFrame, invoices: pl.DataFrame, previous: pl.DataFrame, today: date
 ) -> pl.DataFrame:
     """`reconciled.allocations`: earlier lines as they are, tonight's added, sorted by payment and invoice."""
     contract = contract_of("reconciled.allocations")
     order = [*PAYMENT_KEY, *INVOICE_KEY, "allocation_kind", "allocation_id"]
+    taken_over = [*PAYMENT_KEY, *INVOICE_KEY, "used_currency"]
     kept = contract.shape(previous)
     parts = [
         *ledger.frames,
@@ -354,10 +363,13 @@ def allocations_of(
         pl.concat(parts)
         .join(paid_by, on="p", how="left")
         .join(owed_by, on="i", how="left")
-        .with_columns(pl.coalesce("owed_currency", "used_currency").alias("currency"))
+        .join(_keys_of(kept), on="reverses_allocation_id", how="left")
+        # A contra line is of what it takes back, though the entry or the invoice be gone meanwhile.
+        .with_columns(pl.coalesce(key, f"{key}_back") for key in taken_over)
+        .with_columns(pl.coalesce("owed_currency", "currency_back", "used_currency").alias("currency"))
         .with_columns(from_units("allocated_amount"), from_units("used_amount"))
         .with_columns(pl.lit(datetime.combine(today, time(), UTC)).alias("posted_at"))
-        .drop("p", "i", "owed_currency")
+        .drop("p", "i", "owed_currency", "currency_back", *(f"{key}_back" for key in taken_over))
         # Equal lines of one night are numbered, so their order must not hang on the work's.
         .sort(*order[:-1], "allocated_amount", "reverses_allocation_id", "evidence", nulls_last=True)
     )

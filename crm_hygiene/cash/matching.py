@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from rapidfuzz.distance import OSA
 
-from crm_hygiene.cash import candidates, plain
+from crm_hygiene.cash import candidates, plain, recurring
 from crm_hygiene.cash.choice import choose
 from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.hypotheses import Cited, Claim, Hypothesis, Paid, Reader, subsets_of_sum
@@ -77,6 +77,11 @@ class Matching:
         """Post what is certain; doubts by payment row for what could not be."""
         self._names = dict(self.strangers.group_by("p").agg(pl.col("token").sort()).iter_rows())
         self._advised = dict(_by_payment(self.told))
+        # Who does not say who he is has no name that speaks against the invoice he cites.
+        told = pl.any_horizontal(
+            pl.col("payer_name", "payer_iban", "payer_tax_id", "organisation_name_normalised").is_not_null()
+        )
+        self._nameless: set[int] = set(self.entries.filter(~told)["p"])
         for _ in range(self.rules.limits.rounds):
             before = self.ledger.line_count
             self.doubts = {}
@@ -100,6 +105,11 @@ class Matching:
             .sort("p", "i")
         )
         repeated = self._repeats(hits)
+        repeated |= {
+            p: d
+            for p, d in self._doubtful_citations(hits, pending, claims).items()
+            if p not in repeated and p not in self._advised
+        }
         apart = pl.DataFrame({"p": [*repeated, *self._advised]}, schema={"p": pl.Int64})
         posted = plain.plain_references(hits, apart, self.rules)
         self.ledger.post_plain(posted)
@@ -150,6 +160,65 @@ class Matching:
         return {
             p: Doubt("DUPLICATE", f"cites {cited}, for which another payment of this amount came", (i,))
             for p, i, cited in words.iter_rows()
+        }
+
+    def _doubtful_citations(
+        self, hits: pl.DataFrame, pending: pl.DataFrame, claims: pl.DataFrame
+    ) -> dict[int, Doubt]:
+        """Payments that cite one invoice where another fact says that the number may be a wrong one."""
+        sole = hits.filter(pl.col("is_specific") & pl.col("same_currency") & (pl.col("owed") > 0))
+        sole = sole.filter(pl.len().over("p") == 1).join(claims.select("i", "party", "currency"), on="i")
+        owed = claims.filter(pl.col("is_matchable") & (pl.col("owed") > 0) & pl.col("party").is_not_null())
+        issued = (pl.col("other_issued") <= pl.col("booked_date")).fill_null(value=True)
+        # A template keeps the number of the invoice before, whose own payment waits for a clerk.
+        citing = hits.filter(pl.col("owed") != 0).select("p").unique()
+        waiting = pending.join(citing, on="p", how="anti").select(
+            pl.col("p").alias("q"), "currency", pl.col("payers").alias("party"), pl.col("open").alias("owed"),
+            pl.col("booked_date").alias("before"),
+        ).explode("party")  # fmt: skip
+        stale = (
+            sole.join(waiting, on=["party", "currency", "owed"])
+            .filter((pl.col("before") <= pl.col("booked_date")) & (pl.col("before") >= pl.col("issue_date")))
+            .select("p", "i")
+        )
+        others = owed.select(
+            "party", "currency", pl.col("owed").alias("open"), pl.col("i").alias("other"),
+            pl.col("issue_date").alias("other_issued"),
+        )  # fmt: skip
+        misread = (
+            sole.filter(pl.col("open") != pl.col("owed"))
+            .join(others, on=["party", "currency", "open"])
+            .filter(issued & (pl.col("other") != pl.col("i")))
+            .select("p", "i")
+        )
+        newer = owed.select("party", "currency", "owed", pl.col("due_date").alias("other_due"), "issue_date")
+        distance = (pl.col("booked_date") - pl.col("due_date")).dt.total_days()
+        other_distance = (pl.col("booked_date") - pl.col("other_due")).dt.total_days().abs()
+        outdated = (
+            sole.join(newer.rename({"issue_date": "other_issued"}), on=["party", "currency", "owed"])
+            .filter(issued & (pl.col("other_due") > pl.col("due_date")))
+            .filter(distance - other_distance >= self.rules.due_order.margin)
+            .select("p", "i")
+        )
+        common = owed.group_by("currency", pl.col("owed").alias("open")).agg(
+            pl.col("party").n_unique().alias("customers")
+        )
+        stranger = (
+            sole.filter(~pl.col("agrees") & ~pl.col("p").is_in(list(self._nameless)))
+            .filter(pl.col("open") == pl.col("owed"))
+            .join(common.filter(pl.col("customers") > 1), on=["currency", "open"])
+            .select("p", "i")
+        )
+        told = (
+            (stale, "AMBIGUOUS", "an earlier payment of the payer may be for the invoice that it cites"),
+            (outdated, "AMBIGUOUS", "a newer invoice of the same amount is due nearer than the one it cites"),
+            (misread, "AMBIGUOUS", "the amount is that of another open invoice of the payer"),
+            (stranger, "PAYER", "the payer is not known, and other customers owe the same amount"),
+        )
+        return {
+            p: Doubt(kind, why, (i,))
+            for found, kind, why in told
+            for p, i in found.unique().sort("p", "i").iter_rows()
         }
 
     def _read_cited(
@@ -211,8 +280,10 @@ class Matching:
             self._doubt(paid.p, "AMOUNT", problem, [row["i"] for row in rows])
         return reader.found
 
-    def _doubt(self, p: int, kind: str, reason: str, invoices: Iterable[int]) -> None:
-        self.doubts[p] = Doubt(kind, reason, tuple(invoices))
+    def _doubt(
+        self, p: int, kind: str, reason: str, invoices: Iterable[int], readings: Iterable[Hypothesis] = ()
+    ) -> None:
+        self.doubts[p] = Doubt(kind, reason, tuple(invoices), tuple(readings))
 
     def _read(
         self,
@@ -250,7 +321,7 @@ class Matching:
             return []
         strong = [h for h in live if h["is_strong"] or h["agrees"]]
         chosen = strong or live
-        payer_by = self._payer_of(chosen, way)
+        payer_by = self._payer_of(chosen, way, is_stated=p not in self._nameless)
         cited = [Cited(known[h["i"]], "specific" if h["is_strong"] else "digits", h["words"]) for h in chosen]
         reader = Reader(paid, self.rules)
         noted = {c.i: c for h in chosen for c in credits.get(h["i"], ())}
@@ -265,9 +336,11 @@ class Matching:
         return reader.found
 
     @staticmethod
-    def _payer_of(hits: list[dict[str, Any]], way: str | None) -> str:
+    def _payer_of(hits: list[dict[str, Any]], way: str | None, *, is_stated: bool = True) -> str:
         if all(h["agrees"] for h in hits):
             return way or "unknown"
+        if not is_stated:
+            return "unstated"
         return "another name" if any(h["is_other_name"] for h in hits) else "unknown"
 
     def _nothing_open(self, p: int, specific: list[dict[str, Any]]) -> None:
@@ -342,6 +415,8 @@ class Matching:
             .alias("discount_until"),
             pl.col("i").is_in(list(self.blocks)).alias("is_blocked"),
         )
+        ordered = self._in_due_order(clear, silent, claims, contested)
+        clear = clear.join(ordered, on="p", how="anti").filter(~pl.col("p").is_in(list(self.doubts)))
         edges, crowd = candidates.amount_edges(clear, owed, self.rules)
         for p, n, first in crowd.select("p", "crowd", "i").iter_rows():
             self._doubt(p, "AMBIGUOUS", f"{n} open invoices of the payer have this amount", first)
@@ -351,6 +426,26 @@ class Matching:
             pl.col("p").is_in(list(repeats)).alias("is_repeat_risk"),
             pl.col("p").is_in(list(self._names)).alias("has_stranger"),
         )
+        discounted = owed.filter(pl.col("discounted").is_not_null()).select(
+            "party", "currency", pl.col("discounted").alias("want"), pl.col("i").alias("other"),
+            pl.col("issue_date").alias("since"),
+        )  # fmt: skip
+        # An older equal invoice may be meant, its discount taken too late.
+        either = (
+            edges.filter(pl.col("way") == "discount")
+            .join(discounted, on=["party", "currency", "want"])
+            .filter((pl.col("other") != pl.col("i")) & (pl.col("since") <= pl.col("booked_date")))
+        )
+        for p, i, other in either.select("p", "i", "other").sort("p", "i", "other").iter_rows():
+            self._doubt(
+                p, "AMBIGUOUS", "several equal invoices of the payer, each with a discount", (i, other)
+            )
+        edges = edges.filter(~pl.col("p").is_in(either["p"].implode()))
+        # One invoice, several payments: which of them is for it no weight of the payer's name can say.
+        rivals = edges.filter(pl.col("p").n_unique().over("i") > 1)
+        for p, fitting in rivals.group_by("p").agg(pl.col("i").unique().sort()).sort("p").iter_rows():
+            self._doubt(p, "AMBIGUOUS", "another payment fits as well", fitting)
+        edges = edges.join(rivals, on="p", how="anti")
         posted, weighed = plain.plain_payers(edges, self.rules)
         self.ledger.post_plain(posted)
         for p, i in repeats.items():
@@ -373,6 +468,66 @@ class Matching:
         for p, rows in _by_payment(few):
             found += self._read_sums(paid[p], rows, known, ways[p])
         return found
+
+    def _in_due_order(
+        self, clear: pl.DataFrame, silent: pl.DataFrame, claims: pl.DataFrame, contested: set[int]
+    ) -> pl.DataFrame:
+        """Post what is for one of several equal invoices by its due date; `p` of all so judged."""
+        claims = claims.filter(
+            pl.col("is_matchable") & (pl.col("amount") > 0) & pl.col("party").is_not_null()
+        )
+        paid = (
+            self._paid_so_far()
+            .unique()
+            .join(self.entries.select("p", "amount", "currency", "booked_date"), on="p")
+            .join(
+                claims.select("i", "party", "amount", "currency", "due_date"), on=["i", "amount", "currency"]
+            )
+        )
+        late = (pl.col("booked_date") - pl.col("due_date")).dt.total_days()
+        habit = recurring.habits(paid.select("party", late.alias("days")), self.rules)
+        back = self.entries.filter("is_taking_back").explode("payers")
+        dated = silent.filter(pl.col("booked_date").is_not_null())
+        asked = dated.join(clear.select("p"), on="p", how="semi")
+        asked = asked.filter(~pl.col("p").is_in(list(self._names)))
+        judged = recurring.in_due_order(
+            dated.select(
+                "p", "currency", pl.col("open").alias("amount"), "booked_date", party="payers"
+            ).explode("party"),
+            claims.select("i", "party", "currency", "amount", "owed", "issue_date", "due_date"),
+            habit,
+            back.select(party="payers", currency="currency", amount=-pl.col("amount")).drop_nulls(),
+            self.rules,
+        )  # fmt: skip
+        barred = contested | set(self.blocks)
+        facts = asked.select("p", "open", "payer_by", "booked_date")
+        rows = judged.join(facts, on="p").join(claims.select("i", "issue_date", "due_date"), on="i")
+        barring = pl.lit("the equal invoice due nearest is cited by another payment, or blocked")
+        is_barred = pl.col("i").is_in(list(barred))
+        rows = rows.with_columns(pl.when(is_barred).then(barring).otherwise("why").alias("why"))
+        posted, rest = plain.plain_due_order(rows, self.rules)
+        self.ledger.post_plain(posted)
+        recent = self._paid_alike(clear.join(rest, on="p", how="semi"))
+        paid_rows = _payments(asked.join(rest.select("p"), on="p", how="semi"))
+        near = rest.select("p", i="fitting").explode("i")
+        known = _claims(claims.join(near.select("i").unique(), on="i", how="semi"))
+        readings: dict[int, list[Hypothesis]] = {}
+        for p, i in near.sort("p", maintain_order=True).iter_rows():
+            if known[i].is_open == paid_rows[p].amount:
+                reader = Reader(paid_rows[p], self.rules)
+                cited = [Cited(known[i], "none", "")]
+                reader.read(cited, payer_by=paid_rows[p].payer_by, stage=plain.ORDER)
+                readings.setdefault(p, []).extend(h for h in reader.found if h.kind == "one_to_one")
+        for p, i, fitting, why in rest.select("p", "i", "fitting", "why").sort("p").iter_rows():
+            is_again = p in recent and self.ledger.invoice_open[i] <= 0
+            self._doubt(
+                p,
+                "DUPLICATE" if is_again else "AMBIGUOUS",
+                why or "the payer is not certain",
+                fitting,
+                readings.get(p, ()),
+            )
+        return pl.concat([posted.select("p"), rest.select("p")])
 
     def _paid_so_far(self) -> pl.DataFrame:
         """(`p`, `i`) of the payment lines of earlier nights and of tonight."""

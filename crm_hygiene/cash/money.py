@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import polars as pl
+from babel.numbers import get_currency_precision
 
 UNITS = 10_000
 
@@ -35,3 +36,8 @@ def text(amount: int, currency: str) -> str:
     whole, part = divmod(abs(amount), UNITS)
     digits = f"{part:04d}"
     return f"{sign}{whole}.{digits[:2]}{digits[2:].rstrip('0')} {currency}"
+
+
+def grouped(amount: Decimal, currency: str | None) -> str:
+    """`1,234.50`: an amount of the major unit with the decimals its currency has, two where none is known."""
+    return f"{amount:,.{get_currency_precision(currency) if currency else 2}f}"

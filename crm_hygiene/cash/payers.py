@@ -14,6 +14,7 @@ import polars as pl
 from crm_hygiene.cash.payer_names import similar_parties
 from crm_hygiene.cash.references import normalised
 from crm_hygiene.cash.rules import CashRules
+from crm_hygiene.standardise.organisations import standardise_organisation_names
 
 #: How a payer may be known beyond doubt, the surest first.
 _BY_RANK = {"virtual account": 0, "relation": 1, "account": 2, "tax number": 3}
@@ -73,8 +74,15 @@ def _keys(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _related(relations: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Who pays for whom as keys with their days: (`key`, `party`, `payer_by`, `valid_from`, `valid_to`)."""
-    customers = invoices.select("customer_record_id", "party").drop_nulls().unique()
-    numbered = relations.join(customers, on="customer_record_id")
+    relations = relations.with_columns(pl.col("valid_from", "valid_to").cast(pl.Date))
+    # A number that systems give to different customers is the relation's own system's, or nobody's.
+    customers = invoices.select("source", "customer_record_id", "party").drop_nulls().unique()
+    numbered = relations.join(
+        customers.rename({"source": "customer_source"}), on="customer_record_id"
+    ).filter(
+        (pl.col("party").n_unique().over("source", "record_id") == 1)
+        | (pl.col("customer_source") == pl.col("source"))
+    )
     taxed = relations.with_columns(_filled("customer_tax_id", "tax_id:").alias("key")).join(
         keys.filter(pl.col("payer_by") == "tax number").select("key", "party").unique(), on="key"
     )
@@ -180,6 +188,10 @@ def identify_payers(
     is_torn = is_strong & (named.list.len() > 0) & (strong.list.set_intersection(named).list.len() == 0)
     is_told = pl.col("rank").is_in([_BY_RANK["relation"], _BY_RANK["virtual account"]]).fill_null(value=False)
     unclear = (is_torn & ~is_told) | (~is_strong & (named.list.len() > 1))
+    strangers_form = _of_another_form(payments, invoices, known, who.select("p", best.alias("payers")), rules)
+    other_account = _from_another_account(payments, keys, who.select("p", best.alias("payers")))
+    doubted = pl.Series([*strangers_form, *other_account], dtype=pl.Int64).unique()
+    unclear = unclear | (~is_strong & pl.col("p").is_in(doubted.implode()))
     return Payers(
         invoice_party=invoices.select("i", "party"),
         payment_parties=who.select(
@@ -188,6 +200,54 @@ def identify_payers(
             (unclear | ~pl.col("is_clear").fill_null(value=True)).alias("is_payer_unclear"),
         ).sort("p"),
     )  # fmt: skip
+
+
+def _of_another_form(
+    payments: pl.DataFrame, invoices: pl.DataFrame, known: pl.DataFrame, found: pl.DataFrame, rules: CashRules
+) -> list[int]:
+    """Payments whose payer states a legal form that none of the customer's records has."""
+    told = pl.concat(
+        [
+            payments.select("p", raw="payer_name")
+            .join(found, on="p")
+            .explode("payers")
+            .select("p", "raw", party="payers"),
+            *(
+                f.select(pl.lit(None, pl.Int64).alias("p"), pl.col(c).alias("raw"), "party")
+                for f, c in ((invoices, "customer_name"), (known, "organisation_name"))
+            ),
+        ]
+    ).drop_nulls(["raw", "party"]).unique()  # fmt: skip
+    if told["p"].null_count() == told.height:
+        return []
+    forms = standardise_organisation_names(told.select("raw").unique()).select("raw", _form(rules))
+    told = told.join(forms.drop_nulls(), on="raw")
+    theirs = told.filter(pl.col("p").is_null()).select("party", "form").unique()
+    return (
+        told.filter(pl.col("p").is_not_null()).join(theirs, on=["party", "form"], how="anti")["p"].to_list()
+    )
+
+
+def _form(rules: CashRules) -> pl.Expr:
+    plain = pl.col("legal_form").str.to_lowercase().str.replace_all(r"[^\p{L}]", "")
+    spelt = {other: form for form, others in rules.names.legal_forms.items() for other in others}
+    return plain.replace(spelt).alias("form")
+
+
+def _from_another_account(payments: pl.DataFrame, keys: pl.DataFrame, found: pl.DataFrame) -> list[int]:
+    """Payments from an account that is none of those on file for the customer, where there are any."""
+    account = pl.col("key").str.starts_with("iban:")
+    held = keys.filter(account & pl.col("party").is_not_null()).select("key", "party").unique()
+    asked = (
+        payments.select("p", _filled("payer_iban", "iban:").alias("key"))
+        .drop_nulls()
+        .join(found.explode("payers").drop_nulls().rename({"payers": "party"}), on="p")
+    )
+    return (
+        asked.join(held.select("party").unique(), on="party", how="semi")
+        .join(held, on=["key", "party"], how="anti")["p"]
+        .to_list()
+    )
 
 
 def judge_hits(hits: pl.DataFrame, payers: Payers) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from crm_hygiene.cash.rules import CashRules, Window
 
 REFERENCE = "exact_reference"
 PAYER = "payer_and_amount"
+ORDER = "payer_and_due_order"
 
 
 def in_window(window: Window) -> pl.Expr:
@@ -112,3 +113,24 @@ def plain_payers(edges: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, p
         "p", "i", pl.col("open").alias("amount"), pl.lit(PAYER).alias("stage_name"),
         pl.lit("one_to_one").alias("hypothesis_kind"), "score", words.alias("evidence"),
     ).sort("p"), marked.filter(~is_plain)  # fmt: skip
+
+
+def plain_due_order(judged: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows for `Ledger.post_plain` of `recurring.in_due_order`, and what of it may not be posted.
+
+    Parameters
+    ----------
+    judged
+        `p`, `i`, `why`, `open`, `payer_by`, `booked_date`, `issue_date`, `due_date`.
+    """
+    payer = pl.col("payer_by").replace_strict(rules.evidence.payer, return_dtype=pl.Int64)
+    score = (payer + rules.evidence.amount["exact"] + _date_weight(rules)).alias("score")
+    scored = judged.with_columns(score)
+    is_sure = pl.col("why").is_null() & (pl.col("score") >= rules.minimum)
+    words = pl.format(
+        "payer by {}; of the payer's equal invoices the one whose due date is nearest by far", "payer_by"
+    )
+    return scored.filter(is_sure).select(
+        "p", "i", pl.col("open").alias("amount"), pl.lit(ORDER).alias("stage_name"),
+        pl.lit("one_to_one").alias("hypothesis_kind"), "score", words.alias("evidence"),
+    ).sort("p"), scored.filter(~is_sure)  # fmt: skip

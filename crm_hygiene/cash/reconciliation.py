@@ -61,9 +61,9 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     book = ledger.open_ledger(paid, claims, effects)
     live = ledger.live_lines(effects, paid, claims)
 
-    taken_back, doubts = pair_reversals(paid, rules.reversal_days)
+    taken_back, doubts = pair_reversals(paid, rules.reversal_days, rules.return_days)
     gone = _take_back(book, live, taken_back, paid, effects)
-    standing = live.filter(~pl.col("p").is_in(list(gone)))
+    standing = _give_back_whole_batches(book, live.filter(~pl.col("p").is_in(list(gone))), paid)
     carried_out = set(previous["decision_id"].drop_nulls())
     done = decided.apply_decisions(book, books.decisions, paid, claims, standing, carried_out, today)
 
@@ -153,6 +153,24 @@ def _take_back(
     for p in gone:
         book.payment_open[p] = 0
     return gone
+
+
+def _give_back_whole_batches(book: ledger.Ledger, standing: pl.DataFrame, paid: pl.DataFrame) -> pl.DataFrame:
+    """Contra lines for batches that have since come in parts; the lines that stand without them.
+
+    A camt.054 may tell the parts (`B/1`, `B/2`) of an entry (`B`) that an earlier night knew as one: the
+    entry is no payment any more, and what it settled is open to its parts.
+    """
+    parts = paid.select(
+        pl.col("source").alias("payment_source"),
+        pl.col("record_id").str.extract(r"^(.+)/\d+$").alias("payment_record_id"),
+    ).drop_nulls()
+    whole = standing.filter(pl.col("p") == ledger.NOBODY).join(
+        parts.unique(), on=ledger.PAYMENT_KEY, how="semi"
+    )
+    told = dict.fromkeys(whole["allocation_id"], "the entry came in parts, which are payments of their own")
+    book.reverse(whole, stage="reversal", evidence=told)
+    return standing.join(whole.select("allocation_id"), on="allocation_id", how="anti")
 
 
 def _refusals(paid: pl.DataFrame, column: str) -> dict[int, Doubt]:

@@ -13,7 +13,7 @@ from crm_hygiene.cash.doubts import Doubt
 _NAMED = ("bank_reference", "end_to_end_id", "entry_key", "record_id")
 
 
-def pair_reversals(entries: pl.DataFrame, days: int) -> tuple[pl.DataFrame, dict[int, Doubt]]:
+def pair_reversals(entries: pl.DataFrame, days: int, near_days: int) -> tuple[pl.DataFrame, dict[int, Doubt]]:
     """(`p` taken back, `by` the entry that takes it back), and doubts for entries that fit none or several.
 
     Parameters
@@ -21,6 +21,8 @@ def pair_reversals(entries: pl.DataFrame, days: int) -> tuple[pl.DataFrame, dict
     entries
         `p`, `source`, `record_id`, `amount`, `currency`, `booked_date`, `is_taking_back`, `is_repeat` and
         the references; `days` is how long a payment may be taken back.
+    near_days
+        of several payments that fit alike, the only one so many days before is the one.
     """
     reversing = entries.filter(pl.col("is_taking_back") & ~pl.col("is_repeat"))
     originals = entries.filter(~pl.col("is_taking_back") & ~pl.col("is_repeat")).with_columns(
@@ -43,6 +45,10 @@ def pair_reversals(entries: pl.DataFrame, days: int) -> tuple[pl.DataFrame, dict
     near = (later.is_null()) | ((later >= 0) & (later <= days))
     pairs = pl.concat(found).filter(near).unique(["p", "by", "rank"])
     pairs = pairs.filter(pl.col("rank") == pl.col("rank").min().over("by")).sort("by", "p")
+    # A return follows its payment within days, a subscription's next payment comes within weeks.
+    recent = (pl.col("back_on") - pl.col("booked_date")).dt.total_days() <= near_days
+    only = recent.fill_null(value=False).sum().over("by") == 1
+    pairs = pairs.filter(~only | recent)
     sole = pairs.filter((pl.len().over("by") == 1) & (pl.len().over("p") == 1)).select("p", "by")
     names = dict(entries.select("p", pl.format("{}/{}", "source", "record_id")).iter_rows())
     candidates = dict(pairs.group_by("by").agg(pl.col("p").sort()).iter_rows())

@@ -65,6 +65,17 @@ class NameRules(_Rules):
     min_similarity: int = Field(ge=50, le=100)
     margin: int = Field(ge=1)
     max_candidates: int = Field(ge=1)
+    legal_forms: dict[str, tuple[str, ...]] = {}
+
+
+class DueOrderRules(_Rules):
+    """Which of a payer's equal invoices a payment that cites none is for; all but `min_habit` in days."""
+
+    margin: int = Field(ge=1)
+    max_days: int = Field(ge=0)
+    min_habit: int = Field(ge=2)
+    max_spread: int = Field(ge=0)
+    skip_days: int = Field(ge=0)
 
 
 class ExchangeRules(_Rules):
@@ -108,6 +119,8 @@ class CashRules(_Rules):
     fees: FeeRules
     tolerances: dict[str, Decimal]
     windows: Windows
+    due_order: DueOrderRules
+    overpaid_share: Decimal = Field(ge=0)
     names: NameRules
     exchange: ExchangeRules
     interest: InterestRules
@@ -118,6 +131,7 @@ class CashRules(_Rules):
     max_parties: int = Field(ge=1)
     duplicate_days: int = Field(ge=0)
     reversal_days: int = Field(ge=0)
+    return_days: int = Field(ge=0)
     advice_days: int = Field(ge=0)
     max_suggestions: int = Field(ge=1)
     write_off_limit: dict[str, Decimal]
@@ -135,12 +149,15 @@ class CashRules(_Rules):
         """Largest rounding difference of a currency, in ten-thousandths."""
         return units(self.tolerances.get(currency, Decimal(0)))
 
+    def fee_ceiling(self, currency: str) -> int:
+        """Largest bank charge of a currency, in ten-thousandths."""
+        return units(self.fees.ceilings.get(currency, self.fees.default_ceiling))
+
     def is_fee(self, gap: int, total: int, currency: str) -> bool:
         """Whether `gap` (ten-thousandths) short of `total` may be a bank charge or a rounding difference."""
         if gap <= self.tolerance(currency):
             return gap < total
-        ceiling = units(self.fees.ceilings.get(currency, self.fees.default_ceiling))
-        return gap <= ceiling and Decimal(gap) <= self.fees.max_share * total
+        return gap <= self.fee_ceiling(currency) and Decimal(gap) <= self.fees.max_share * total
 
 
 def load_cash_rules(path: Path = RULES_FILE) -> CashRules:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from crm_hygiene.cash.money import grouped
 from crm_hygiene.cli.tables import table
 from crm_hygiene.summary import Summary
 
@@ -147,8 +148,8 @@ def _show_cash(summary: Summary, console: Console) -> None:
                         i["status"].replace("_", " "),
                         i["currency"],
                         i["invoices"],
-                        f"{i['amount']:,.2f}",
-                        f"{i['open_amount']:,.2f}",
+                        grouped(i["amount"], i["currency"]),
+                        grouped(i["open_amount"], i["currency"]),
                     )
                     for i in summary.invoices
                 ),

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from babel.numbers import get_currency_precision
-
+from crm_hygiene.cash.money import grouped
 from crm_hygiene.explanation.chart_page import write_page
 from crm_hygiene.explanation.charts import charts_folder
 from crm_hygiene.linkage.records import NOUNS
@@ -213,11 +211,6 @@ def _check_in_words(name: str) -> str:
     return f"{rest.partition(')')[0].replace(',', ', ')} {told}"
 
 
-def _amount(amount: Decimal, currency: str | None) -> str:
-    """An amount with the decimals its currency has."""
-    return f"{amount:,.{get_currency_precision(currency) if currency else 2}f}"
-
-
 def _some(count: int | None) -> int | str:
     """A count, nothing for none: a zero in every row hides the row that matters."""
     return count or ""
@@ -272,8 +265,8 @@ def _cash(data: ReportData) -> str:
                 r["status"].replace("_", " "),
                 r["currency"],
                 r["rows"],
-                _amount(r["amount"], r["currency"]),
-                _amount(r["open_amount"], r["currency"]),
+                grouped(r["amount"], r["currency"]),
+                grouped(r["open_amount"], r["currency"]),
             )
             for r in data.invoices
         ),
@@ -287,8 +280,8 @@ def _cash(data: ReportData) -> str:
                 r["status"].replace("_", " "),
                 r["currency"],
                 r["rows"],
-                _amount(r["amount"], r["currency"]),
-                _amount(r["unapplied_amount"], r["currency"]),
+                grouped(r["amount"], r["currency"]),
+                grouped(r["unapplied_amount"], r["currency"]),
             )
             for r in data.payments
         ),

@@ -119,3 +119,11 @@ def test_precision_and_recall_on_generated_books() -> None:
     true = {(p, i, Decimal(a)) for p, settles in books.truth.items() for i, a in settles.items()}
     assert made - true == set()
     assert len(made & true) >= 0.97 * len(true)
+
+
+def test_twenty_shuffles_post_the_same_lines() -> None:
+    books = generate(seed=11, size=120)
+    first = match(books.invoices, books.payments).allocations
+    for seed in range(20):
+        mixed = [f.sample(fraction=1, shuffle=True, seed=seed) for f in (books.invoices, books.payments)]
+        assert match(*mixed).allocations.equals(first)

@@ -157,6 +157,24 @@ def test_a_return_takes_back_by_contra_lines_on_the_next_night() -> None:
     assert match([INVOICE], rows, second.allocations).allocations.equals(second.allocations)
 
 
+def test_a_batch_that_later_comes_in_parts_is_given_back_and_its_parts_are_posted() -> None:
+    other = {**INVOICE, "record_id": "I2", "invoice_number": "X-2024-778", "amount": "50.00"}
+    batch = pay(INVOICE["amount"], key="B")
+    first = match([INVOICE, other], [batch])
+    assert [key[0] for key in posted(first)] == ["B"]
+    parts = [
+        pay("50.00", "X-2024-778", key="B/1"),
+        pay(str(Decimal(str(INVOICE["amount"])) - 50), key="B/2"),
+    ]
+    second = match([INVOICE, other], parts, first.allocations)
+    contra = second.allocations.filter(pl.col("reverses_allocation_id").is_not_null())
+    assert contra["payment_record_id"].unique().to_list() == ["B"]
+    assert set(contra["reverses_allocation_id"]) == set(first.allocations["allocation_id"])
+    standing = second.allocations.filter(pl.col("payment_record_id").str.starts_with("B/"))
+    assert standing["allocated_amount"].sum() == Decimal(str(INVOICE["amount"]))
+    assert match([INVOICE, other], parts, second.allocations).allocations.equals(second.allocations)
+
+
 def test_the_same_bank_entry_delivered_again_adds_nothing() -> None:
     rows = [pay("40.00", entry_key="E"), pay("40.00", key="P2", entry_key="E", statement_kind="notification")]
     result = match([INVOICE], rows)
