@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -595,6 +596,14 @@ class Matching:
             alike == 1 and bool(claim.number) and all(OSA.distance(t, claim.number) <= near for t in tokens)
         )
 
+    @cached_property
+    def _recurring(self) -> frozenset[int]:
+        """Invoices of whose amount the same customer has more than one, settled ones counted."""
+        alike = self.claims.filter(
+            pl.col("party").is_not_null() & (pl.len().over("party", "currency", "amount") > 1)
+        )
+        return frozenset(alike["i"].to_list())
+
     def _read_sums(
         self, paid: Paid, rows: list[dict[str, Any]], known: dict[int, Claim], way: str
     ) -> list[Hypothesis]:
@@ -610,6 +619,11 @@ class Matching:
             if len(claims) > 1 and sum(opens) == paid.amount:
                 choices.append(claims)
             for chosen in choices:
+                if any(c.i in self._recurring for c in chosen):
+                    # An equal invoice, paid meanwhile by another payment, may have been meant.
+                    reason = "the sum holds an amount that the payer is invoiced again and again"
+                    self._doubt(paid.p, "AMBIGUOUS", reason, tuple(c.i for c in chosen))
+                    continue
                 lines = [line for c in chosen for line in _whole(c)]
                 cited = [Cited(c, "none", "") for c in chosen]
                 words = "amount equals the sum of only these open invoices of the payer"
