@@ -8,10 +8,9 @@ import dagster as dg
 
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
-from crm_hygiene.cash import CashRules, load_cash_rules
 from crm_hygiene.cash.orders import check_orders, inventory_movements
 from crm_hygiene.contract import contract_of
-from crm_hygiene.night import Night
+from crm_hygiene.night import Night, cash_rules_of
 
 CHECK_READS = (
     "conformed.invoices",
@@ -31,13 +30,8 @@ INVENTORY_READS = (
 )
 
 
-def _rules(night: Night) -> CashRules:
-    own = night.config.rules.cash
-    return load_cash_rules(night.config.resolve(own)) if own else load_cash_rules()
-
-
 def _check(night: Night) -> Tables:
-    rules = _rules(night)
+    rules = cash_rules_of(night.config)
     invoices, invoice_lines, orders, order_lines, receipts = (
         night.lake.read(contract_of(table)) for table in CHECK_READS
     )
@@ -67,7 +61,7 @@ def _move(night: Night) -> Tables:
         checks,
         invoices,
         night.lake.read(contract_of("reconciled.inventory_movements")),
-        _rules(night).orders,
+        cash_rules_of(night.config).orders,
         night.systems,
         datetime.combine(grounds.date(), time(), UTC),
     )

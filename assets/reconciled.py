@@ -10,10 +10,10 @@ import polars as pl
 
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
-from crm_hygiene.cash import Books, load_cash_rules, reconcile
+from crm_hygiene.cash import Books, reconcile
 from crm_hygiene.cash.orders import order_blocks
 from crm_hygiene.contract import contract_of
-from crm_hygiene.night import Night
+from crm_hygiene.night import Night, cash_rules_of
 
 TABLES = (
     "reconciled.allocations",
@@ -42,7 +42,6 @@ def _compute(night: Night) -> Tables:
     invoices, payments, orders, members, organisations, relations, advices, decisions, checks = map(
         read, READS
     )
-    own = night.config.rules.cash
     books = Books(
         invoices=invoices,
         payments=payments,
@@ -50,13 +49,12 @@ def _compute(night: Night) -> Tables:
         members=members,
         organisations=organisations,
         allocations=read("reconciled.allocations"),
-        relations=relations.with_columns(pl.col("valid_from", "valid_to").cast(pl.Date())),
+        relations=relations,
         advices=advices,
         decisions=decisions,
         order_blocks=order_blocks(checks),
     )
-    rules = load_cash_rules(night.config.resolve(own)) if own else load_cash_rules()
-    found = reconcile(books, rules, latest_landing(invoices, payments).date())
+    found = reconcile(books, cash_rules_of(night.config), latest_landing(invoices, payments).date())
     return {table: getattr(found, table.removeprefix("reconciled.")) for table in TABLES}
 
 

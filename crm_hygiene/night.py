@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from crm_hygiene.cash.rules import CashRules, load_cash_rules
 from crm_hygiene.config import Config
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
@@ -45,12 +46,6 @@ def mappings_of(config: Config) -> dict[str, Mapping]:
     return {name: mappings[name] for name in sorted(mappings) if name not in config.sources.disabled}
 
 
-def _check_rules(config: Config) -> None:
-    for name, path in config.rules:
-        if path is not None and not config.resolve(path).is_file():
-            raise ConfigurationError(f"rules.{name}: {config.resolve(path)}: no such file")
-
-
 def survivorship_of(config: Config, mappings: dict[str, Mapping]) -> Rules:
     """The survivorship rules in use.
 
@@ -78,6 +73,29 @@ def consent_rules_of(config: Config) -> ConsentRules:
     return load_consent_rules(config.resolve(own) if own else None)
 
 
+def cash_rules_of(config: Config) -> CashRules:
+    """The rules of cash in use; ConfigurationError as of `survivorship_of`."""
+    own = config.rules.cash
+    return load_cash_rules(config.resolve(own)) if own else load_cash_rules()
+
+
+def check_rules(config: Config, mappings: dict[str, Mapping]) -> None:
+    """Read every rules file in use, so that a mistake in one is told before anything runs.
+
+    Raises
+    ------
+    ConfigurationError
+        if a file that hygiene.yaml names is missing, or one of them is wrong.
+    """
+    for name, path in config.rules:
+        if path is not None and not config.resolve(path).is_file():
+            raise ConfigurationError(f"rules.{name}: {config.resolve(path)}: no such file")
+    survivorship_of(config, mappings)
+    lead_rules_of(config)
+    consent_rules_of(config)
+    cash_rules_of(config)
+
+
 @dataclass
 class Night:
     """One run over one lake."""
@@ -101,15 +119,12 @@ class Night:
         Raises
         ------
         ConfigurationError
-            if a mapping or the rules of survivorship, leads or consent are wrong, or a folder or rules file
-            that hygiene.yaml names is missing.
+            if a mapping or the rules of survivorship, leads, consent or cash are wrong, or a folder or
+            rules file that hygiene.yaml names is missing.
         """
-        _check_rules(config)
         lake = Lake(config.lake_uri, dict(config.lake.storage_options))
         mappings = mappings_of(config)
-        survivorship_of(config, mappings)
-        lead_rules_of(config)
-        consent_rules_of(config)
+        check_rules(config, mappings)
         return cls(config, lake, mappings) if run_id is None else cls(config, lake, mappings, run_id)
 
     @cached_property

@@ -16,30 +16,18 @@ from typing import Any
 import polars as pl
 
 from crm_hygiene.cash.money import text, units
-from crm_hygiene.cash.rules import CashRules, load_cash_rules
+from crm_hygiene.cash.rules import CashRules
 from crm_hygiene.cash_desk.balances import Balances, written_off_of
 from crm_hygiene.cash_desk.case import find_exception, invoice_of, payment_of
-from crm_hygiene.cash_desk.decision_log import CashLog, Line, append, as_acts, line_of, row_of
+from crm_hygiene.cash_desk.decision_log import CashLog, Line, append, as_acts, row_of
 from crm_hygiene.cash_desk.proposals import Proposal, Wish
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.linkage.records import Record, written
-from crm_hygiene.night import Night
+from crm_hygiene.night import Night, cash_rules_of
 
 
 class WriteOffRefused(HygieneError):  # noqa: N818 - named as what happened
     """A write-off is above what its author may write off; nothing was written."""
-
-
-def rules_of(night: Night) -> CashRules:
-    """The rules of cash in use.
-
-    Raises
-    ------
-    ConfigurationError
-        if the project's own file is wrong.
-    """
-    own = night.config.rules.cash
-    return load_cash_rules(night.config.resolve(own)) if own else load_cash_rules()
 
 
 @dataclass(frozen=True)
@@ -98,7 +86,7 @@ class Desk:
         """The desk for decisions about the records named; the caller holds the night lock."""
         log = CashLog.read(night.lake)
         balances = Balances.read(night.lake, payments, invoices, log.standing, log.waiting)
-        desk = cls(log, balances, rules_of(night), by, log.moment(now))
+        desk = cls(log, balances, cash_rules_of(night.config), by, log.moment(now))
         for row in log.waiting.iter_rows(named=True):
             desk.taken.setdefault(_taken(row), []).append(row)
         return desk
@@ -334,8 +322,3 @@ def notes_on(balances: Balances, rows: pl.DataFrame) -> list[str]:
         if left > 0:
             notes[f"the payment keeps {text(left, row['currency'])} unapplied"] = None
     return list(notes)
-
-
-def lines_of(rows: pl.DataFrame) -> list[Line]:
-    """What the rows of a decision say."""
-    return [line_of(row) for row in rows.iter_rows(named=True)]

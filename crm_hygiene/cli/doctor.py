@@ -15,7 +15,7 @@ from crm_hygiene.errors import HygieneError
 from crm_hygiene.lake import Lake
 from crm_hygiene.landing import discover
 from crm_hygiene.mapping import Mapping
-from crm_hygiene.night import mappings_of, survivorship_of
+from crm_hygiene.night import check_rules, mappings_of
 
 _LIBRARIES = ("dagster", "duckdb", "polars", "great-expectations", "splink", "deltalake")
 _LOW_DISK = 2 * 1024**3
@@ -39,9 +39,9 @@ def examine(config_path: Path | None) -> list[Finding]:
         findings.append(Finding("ok", "contracts", f"{len(load_contracts())} tables"))
         mappings = mappings_of(config)
         findings.append(Finding("ok", "sources", ", ".join(mappings)))
-        survivorship_of(config, mappings)
-        own = config.rules.survivorship
-        findings.append(Finding("ok", "survivorship", str(own) if own else "the built-in rules"))
+        check_rules(config, mappings)
+        own = [f"{name}: {path}" for name, path in config.rules if path is not None]
+        findings.append(Finding("ok", "rules", ", ".join(own) or "the built-in ones"))
     except HygieneError as error:
         return [*findings, Finding("error", "configuration", str(error))]
     findings += [_library(name) for name in _LIBRARIES]

@@ -13,7 +13,7 @@ from rich.console import Console
 from crm_hygiene.cash_desk.amounts import read_amount
 from crm_hygiene.cash_desk.bulk import import_decisions
 from crm_hygiene.cash_desk.case import find_exception, read_case, suggestion_of, suggestions_of
-from crm_hygiene.cash_desk.deciding import decide, rules_of
+from crm_hygiene.cash_desk.deciding import decide
 from crm_hygiene.cash_desk.decision_log import CashLog
 from crm_hygiene.cash_desk.invoice_names import InvoiceNames
 from crm_hygiene.cash_desk.proposals import Proposal, Wish, part_of, proposal_of, split_of
@@ -34,7 +34,7 @@ from crm_hygiene.cli.review_cash_text import (
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
-from crm_hygiene.night import Night
+from crm_hygiene.night import Night, cash_rules_of
 from crm_hygiene.night_lock import night_lock
 
 app = typer.Typer(
@@ -278,7 +278,9 @@ def export_command(
     """Write the open exceptions to a CSV file, to be decided in a spreadsheet."""
     night = Night.open(load_config(config))
     wanted = exception_type.value if exception_type else None
-    written = export_worksheet(night.lake, file, rules_of(night), _today(), wanted, _least(min_amount), limit)
+    written = export_worksheet(
+        night.lake, file, cash_rules_of(night.config), _today(), wanted, _least(min_amount), limit
+    )
     if as_json:
         print_json({"file": str(file), "exceptions": written})
         return

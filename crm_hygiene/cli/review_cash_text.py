@@ -19,6 +19,7 @@ from crm_hygiene.cash_desk.case import Case, Suggestion, invoice_of, payment_of,
 from crm_hygiene.cash_desk.deciding import Decided
 from crm_hygiene.cash_desk.revocation import CashRevocation
 from crm_hygiene.cash_desk.worklist import Worklist
+from crm_hygiene.cli.review_text import say, show_refused
 from crm_hygiene.cli.tables import table
 from crm_hygiene.linkage.records import written
 
@@ -28,12 +29,6 @@ _ENTRY = (
     "virtual_account", "creditor_reference", "end_to_end_id", "bank_reference", "reversed_reference",
     "instructed_amount", "instructed_currency", "exchange_rate", "charges_amount",
 )  # fmt: skip
-
-
-def _say(console: Console, words: str, style: str = "") -> None:
-    console.print(
-        f"[{style}]{escape(words)}[/{style}]" if style else escape(words), highlight=False, soft_wrap=True
-    )
 
 
 def _money(amount: Any, currency: str | None) -> str:
@@ -58,17 +53,17 @@ def show_worklist(found: Worklist, console: Console) -> None:
         heads = [("exception", "left"), ("type", "left"), ("at stake", "right"), ("age", "right")]
         console.print(table(None, [*heads, ("payer", "left"), ("why", "left")], cells))
     else:
-        _say(console, "No open exceptions.")
+        say(console, "No open exceptions.")
     if found.left_out:
-        _say(console, f"{found.left_out:,} more (--limit)")
+        say(console, f"{found.left_out:,} more (--limit)")
     if found.decided:
-        _say(console, f"{found.decided:,} decided since the last night and not shown; the next posts them")
+        say(console, f"{found.decided:,} decided since the last night and not shown; the next posts them")
     if found.parked:
-        _say(console, f"{found.parked:,} parked and not shown: crm-hygiene review cash decisions")
+        say(console, f"{found.parked:,} parked and not shown: crm-hygiene review cash decisions")
     if rows:
         first = rows[0]["exception_id"][:10]
-        _say(console, f"look closer   crm-hygiene review cash show {first}")
-        _say(console, f"decide        crm-hygiene review cash decide {first} --suggestion 1")
+        say(console, f"look closer   crm-hygiene review cash show {first}")
+        say(console, f"decide        crm-hygiene review cash decide {first} --suggestion 1")
 
 
 def _suggested(suggestion: Suggestion) -> str:
@@ -84,9 +79,9 @@ def show_case(case: Case, console: Console) -> None:
     """One exception with all that helps to decide it."""
     row, entry = case.row, case.entry
     short = row["exception_id"][:10]
-    _say(console, f"{row['exception_id']}  {row['exception_type']}: {printable(row['reason'])}", "bold")
+    say(console, f"{row['exception_id']}  {row['exception_type']}: {printable(row['reason'])}", "bold")
     age = "" if row["age_days"] is None else f", waiting {row['age_days']} days"
-    _say(console, f"at stake {_money(row['amount_at_stake'], row['currency'])}{age}")
+    say(console, f"at stake {_money(row['amount_at_stake'], row['currency'])}{age}")
     record = payment_of(row)
     if record is not None:
         facts = [("payment", written(record))]
@@ -101,10 +96,10 @@ def show_case(case: Case, console: Console) -> None:
         console.print(table(None, [("", "left"), ("", "left")], cells))
     for suggestion in case.suggestions:
         why = ", ".join(printable(reason, 160) for reason in suggestion.reasons)
-        _say(console, f"{suggestion.rank}. {_suggested(suggestion)}  (score {suggestion.score})")
-        _say(console, f"   {suggestion.hypothesis_kind.replace('_', ' ')}: {why}")
+        say(console, f"{suggestion.rank}. {_suggested(suggestion)}  (score {suggestion.score})")
+        say(console, f"   {suggestion.hypothesis_kind.replace('_', ' ')}: {why}")
     if not case.suggestions:
-        _say(console, "no suggestions")
+        say(console, "no suggestions")
     if case.candidates:
         candidates = [
             (
@@ -123,10 +118,8 @@ def show_case(case: Case, console: Console) -> None:
         console.print(table(None, [*heads, *amounts], candidates))
     _some(console, "Decided:", [_decision_text(d) for d in case.decisions])
     take = " --suggestion 1" if case.suggestions else " apply --invoice INVOICE"
-    _say(console, f"decide        crm-hygiene review cash decide {short}{take}")
-    _say(
-        console, "or            apply, split, write-off, refund, park: crm-hygiene review cash decide --help"
-    )
+    say(console, f"decide        crm-hygiene review cash decide {short}{take}")
+    say(console, "or            apply, split, write-off, refund, park: crm-hygiene review cash decide --help")
 
 
 def case_json(case: Case) -> dict[str, Any]:
@@ -167,11 +160,11 @@ def _some(console: Console, heading: str, lines: Iterable[str]) -> None:
     listed = list(lines)
     if not listed:
         return
-    _say(console, heading)
+    say(console, heading)
     for line in listed[:_SHOWN]:
-        _say(console, f"  {line}")
+        say(console, f"  {line}")
     if len(listed) > _SHOWN:
-        _say(console, f"  and {len(listed) - _SHOWN:,} more")
+        say(console, f"  and {len(listed) - _SHOWN:,} more")
 
 
 def _decision_text(row: Mapping[str, Any]) -> str:
@@ -198,9 +191,9 @@ def show_decided(done: Decided, console: Console) -> None:
         return
     _some(console, "Decided:", map(_decision_text, done.rows.iter_rows(named=True)))
     for note in done.notes:
-        _say(console, f"note: {printable(note, 200)}")
-    _say(console, "The next night posts it.")
-    _say(console, f"To take it back: crm-hygiene review cash revoke {done.group}")
+        say(console, f"note: {printable(note, 200)}")
+    say(console, "The next night posts it.")
+    say(console, f"To take it back: crm-hygiene review cash revoke {done.group}")
 
 
 def show_cash_revocation(done: CashRevocation, console: Console) -> None:
@@ -213,52 +206,43 @@ def show_cash_revocation(done: CashRevocation, console: Console) -> None:
     _some(console, "Revoked:", map(_decision_text, done.revoked))
     posted = sum(1 for row in done.revoked if row["is_posted"])
     if posted:
-        _say(console, f"{posted:,} of it is posted; the next night posts the contra lines.")
+        say(console, f"{posted:,} of it is posted; the next night posts the contra lines.")
     if done.revoked:
-        _say(console, "The exception is asked again from the next night on.")
+        say(console, "The exception is asked again from the next night on.")
 
 
 def show_cash_decisions(rows: pl.DataFrame, not_shown: int, console: Console, limit: int) -> None:
     """The log newest first; `not_shown` rows were left out."""
     if rows.is_empty() and not not_shown:
-        _say(console, "Nothing has been decided yet; `crm-hygiene review cash list` has the exceptions.")
+        say(console, "Nothing has been decided yet; `crm-hygiene review cash list` has the exceptions.")
         return
     for row in rows.head(limit).iter_rows(named=True):
         said = f"revokes {row['revokes_decision_id']}: " if row["revokes_decision_id"] else ""
-        _say(console, f"{row['state']:<10}  {said}{_decision_text(row)}  {row['decision_group']}")
+        say(console, f"{row['state']:<10}  {said}{_decision_text(row)}  {row['decision_group']}")
     more = rows.height - limit
     counted = "1 row" if rows.height == 1 else f"{rows.height:,} rows"
-    _say(console, counted + (f", {more:,} more not shown (--limit)" if more > 0 else ""))
+    say(console, counted + (f", {more:,} more not shown (--limit)" if more > 0 else ""))
     if not_shown:
-        _say(console, f"{not_shown:,} more were revoked or are revocations (--all)")
+        say(console, f"{not_shown:,} more were revoked or are revocations (--all)")
 
 
 def show_cash_import(done: CashImport, file: Path, is_strict: bool, console: Console) -> None:
     """What an import came to."""
     _some(console, "Decided:", map(_decision_text, done.rows.iter_rows(named=True)))
     if done.repeated:
-        _say(console, f"decided already, nothing added: {_count(done.repeated)}")
+        say(console, f"decided already, nothing added: {_count(done.repeated)}")
     if done.revoked_before:
-        _say(
+        say(
             console,
             f"decided so before and revoked since, nothing added: {_count(done.revoked_before)}; to decide "
             "so again, use `review cash decide`",
         )
     if done.blank:
-        _say(console, f"{file}: lines left open, without a decision: {done.blank:,}")
+        say(console, f"{file}: lines left open, without a decision: {done.blank:,}")
     if done.refused:
-        counted = "1 line" if len(done.refused) == 1 else f"{len(done.refused):,} lines"
-        _say(console, f"{counted} refused:", "red")
-        for line in done.refused:
-            _say(console, f"  line {line.number}: {line.reason}")
-        _say(
-            console,
-            "Nothing was taken (--strict)."
-            if is_strict
-            else "All other lines count. Mend these and import the file again; nothing is taken twice.",
-        )
+        show_refused([(line.number, line.reason) for line in done.refused], is_strict, console)
     elif done.rows.is_empty() and not done.repeated and not done.revoked_before:
-        _say(console, f"{file}: no decision in it, nothing to do")
+        say(console, f"{file}: no decision in it, nothing to do")
 
 
 def _count(lines: tuple[int, ...]) -> str:

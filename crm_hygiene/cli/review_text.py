@@ -25,7 +25,8 @@ Names = Mapping[tuple[str, str, str], str]
 _SHOWN = 10  # rows of a kind before "and n more"
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
+def say(console: Console, text: str, style: str = "") -> None:
+    """A line for a person; what is in it is text and never markup."""
     console.print(
         f"[{style}]{escape(text)}[/{style}]" if style else escape(text), highlight=False, soft_wrap=True
     )
@@ -58,28 +59,28 @@ def _two_lines(question: Question, width: int) -> tuple[str, str]:
 def show_queue(queue: Queue, console: Console, is_full: bool) -> None:
     """The open questions two lines each, unless they were printed in full, and what to type next."""
     if not queue.questions and not queue.settled:
-        _say(console, "No open questions. The next night may bring some.")
+        say(console, "No open questions. The next night may bring some.")
         return
     if not is_full and queue.questions:
         said = [_described(q.left_fields) for q in queue.questions]
         said += [_described(q.right_fields) for q in queue.questions if q.right is not None]
         width = min(max(map(len, said)), 60)
-        _say(console, f"{'question':<16}  {'chance':>6}  {'stake':>5}  are these the same?", "bold")
+        say(console, f"{'question':<16}  {'chance':>6}  {'stake':>5}  are these the same?", "bold")
         for question in queue.questions:
             for line in _two_lines(question, width):
-                _say(console, line.rstrip())
-        _say(console, "")
+                say(console, line.rstrip())
+        say(console, "")
     if queue.left_out:
-        _say(console, f"{queue.left_out:,} more (--limit)")
+        say(console, f"{queue.left_out:,} more (--limit)")
     if queue.settled:
-        _say(
+        say(
             console,
             f"{queue.settled:,} answered since the last night and not shown; the next takes them off",
         )
     if queue.questions:
         first = queue.questions[0].review_id
-        _say(console, f"look closer   crm-hygiene review show {first}")
-        _say(console, f"decide        crm-hygiene review decide same|different|unsure {first} --why '...'")
+        say(console, f"look closer   crm-hygiene review show {first}")
+        say(console, f"decide        crm-hygiene review decide same|different|unsure {first} --why '...'")
 
 
 def show_question(
@@ -92,15 +93,15 @@ def show_question(
     """One question with its records side by side and the weights; `apart` is what judges them different."""
     row = question.row
     console.print()
-    _say(console, f"{question.review_id}  {row['question']}", "bold")
-    _say(
+    say(console, f"{question.review_id}  {row['question']}", "bold")
+    say(
         console,
         f"asked as {row['question_kind']}; worth {row['priority']:.2f}: uncertainty {row['uncertainty']:.2f} "
         f"times a stake of {row['stake']:.0f} (what hangs on it: records, activities, deals, invoices)",
     )
     if question.judgement is not None:
         stands = question.judgement
-        _say(console, f"stands: {stands['judgement']}, {_signed(stands)}  {stands['decision_id']}")
+        say(console, f"stands: {stands['judgement']}, {_signed(stands)}  {stands['decision_id']}")
     for said, rows in _by_whom(apart).items():
         _some(
             console,
@@ -108,17 +109,17 @@ def show_question(
             [f"{_pair_text(row)}  {row['decision_id']}" for row in rows],
         )
     if apart:
-        _say(console, f"to settle it: crm-hygiene review revoke {apart[0]['decision_id']}, or what says same")
+        say(console, f"to settle it: crm-hygiene review revoke {apart[0]['decision_id']}, or what says same")
     console.print()
     if question.right is None:
         members = [(escape(written(record)), escape(name)) for record, name in cluster[:100]]
-        _say(console, f"{len(cluster):,} records hang together")
+        say(console, f"{len(cluster):,} records hang together")
         console.print(table(None, [("record", "left"), ("name", "left")], members))
         if len(cluster) > 100:
-            _say(console, f"and {len(cluster) - 100:,} more (--json lists all)")
+            say(console, f"and {len(cluster) - 100:,} more (--json lists all)")
         review_id = question.review_id
-        _say(console, f"all are one     crm-hygiene review decide same --cluster {review_id}")
-        _say(
+        say(console, f"all are one     crm-hygiene review decide same --cluster {review_id}")
+        say(
             console,
             "some are not    crm-hygiene review decide different source:record_id source:record_id ...",
         )
@@ -133,12 +134,12 @@ def show_question(
     cells = [tuple(map(escape, row)) for row in shown]
     console.print(table(None, [("", "left"), ("left", "left"), ("right", "left")], cells))
     if explanation is None:
-        _say(
+        say(
             console, "One of the records is gone, so there are no weights; the next night drops the question."
         )
         return
     for line in explanation.lines():
-        _say(console, line)
+        say(console, line)
 
 
 def _signed(row: Mapping[str, Any]) -> str:
@@ -168,11 +169,11 @@ def _by_whom(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, A
 def _some(console: Console, heading: str, lines: Sequence[str]) -> None:
     if not lines:
         return
-    _say(console, heading)
+    say(console, heading)
     for line in lines[:_SHOWN]:
-        _say(console, f"  {line}")
+        say(console, f"  {line}")
     if len(lines) > _SHOWN:
-        _say(console, f"  and {len(lines) - _SHOWN:,} more")
+        say(console, f"  and {len(lines) - _SHOWN:,} more")
 
 
 def act_json(act: Act) -> dict[str, Any]:
@@ -199,7 +200,7 @@ def act_json(act: Act) -> dict[str, Any]:
 def show_act(act: Act, console: Console, names: Names | None = None, notes: Sequence[str] = ()) -> None:
     """What deciding came to."""
     for note in notes:
-        _say(console, note)
+        say(console, note)
     rows = list(act.rows.iter_rows(named=True))
     for said, same in _by_whom(act.repeated).items():
         _some(
@@ -208,7 +209,7 @@ def show_act(act: Act, console: Console, names: Names | None = None, notes: Sequ
             [f"{_pair_text(r, names)}  {r['decision_id']}" for r in same],
         )
     if act.recognised:
-        _say(
+        say(
             console,
             f"{len(act.recognised):,} were taken from this very file before and revoked or overridden since; "
             "nothing added. To judge so again, use `review decide`",
@@ -226,13 +227,13 @@ def show_act(act: Act, console: Console, names: Names | None = None, notes: Sequ
             [f"{_pair_text(r)}  {r['decision_id']}" for r in same],
         )
     if act.contradictions:
-        _say(console, "These judgements contradict each other:", "yellow")
+        say(console, "These judgements contradict each other:", "yellow")
         for contradiction in act.contradictions[:_SHOWN]:
-            _say(console, f"  {contradiction.text()}")
+            say(console, f"  {contradiction.text()}")
         if len(act.contradictions) > _SHOWN:
-            _say(console, f"  and {len(act.contradictions) - _SHOWN:,} more")
+            say(console, f"  and {len(act.contradictions) - _SHOWN:,} more")
     _some(console, "On the next night:", act.consequences)
-    _say(console, f"To take it back: crm-hygiene review revoke {act.group}")
+    say(console, f"To take it back: crm-hygiene review revoke {act.group}")
 
 
 def show_revocation(done: Revocation, console: Console, names: Names | None = None) -> None:
@@ -253,8 +254,8 @@ def show_revocation(done: Revocation, console: Console, names: Names | None = No
         return
     free = len(done.freed)
     if free:
-        _say(console, f"{free:,} {'pair is' if free == 1 else 'pairs are'} left to keys and model again.")
-    _say(console, "It takes effect on the next night.")
+        say(console, f"{free:,} {'pair is' if free == 1 else 'pairs are'} left to keys and model again.")
+    say(console, "It takes effect on the next night.")
 
 
 def show_decisions(rows: pl.DataFrame, not_shown: int, names: Names, console: Console, limit: int) -> None:
@@ -264,18 +265,18 @@ def show_decisions(rows: pl.DataFrame, not_shown: int, names: Names, console: Co
         what = "revoked" if row["revokes"] else row["judgement"]
         heading = f"{row['decision_group'] or ''}  {what}, {row['entity_kind']}, by {_signed(row)}".strip()
         if heading != act:
-            _say(console, heading, "bold")
+            say(console, heading, "bold")
             act = heading
         state = f"takes back {row['revokes']}" if row["revokes"] else row["state"]
-        _say(console, f"  {row['decision_id']}  {state}  {_pair_text(row, names)}")
+        say(console, f"  {row['decision_id']}  {state}  {_pair_text(row, names)}")
     more = rows.height - limit
     if rows.is_empty() and not not_shown:
-        _say(console, "Nothing has been decided yet; `crm-hygiene review list` has the questions.")
+        say(console, "Nothing has been decided yet; `crm-hygiene review list` has the questions.")
         return
     counted = "1 row" if rows.height == 1 else f"{rows.height:,} rows"
-    _say(console, counted + (f", {more:,} more not shown (--limit)" if more > 0 else ""))
+    say(console, counted + (f", {more:,} more not shown (--limit)" if more > 0 else ""))
     if not_shown:
-        _say(
+        say(
             console, f"{not_shown:,} more do not bind: revoked, overridden, or revocations themselves (--all)"
         )
 
@@ -287,17 +288,22 @@ def show_import(
     if done.act is not None:
         show_act(done.act, console, names)
     if done.blank:
-        _say(console, f"{file}: lines left open, without a judgement: {done.blank:,}")
+        say(console, f"{file}: lines left open, without a judgement: {done.blank:,}")
     if done.refused:
-        counted = "1 line" if len(done.refused) == 1 else f"{len(done.refused):,} lines"
-        _say(console, f"{counted} refused:", "red")
-        for line in done.refused:
-            _say(console, f"  line {line.number}: {line.reason}")
-        _say(
-            console,
-            "Nothing was taken (--strict)."
-            if is_strict
-            else "All other lines count. Mend these and import the file again; nothing is taken twice.",
-        )
+        show_refused([(line.number, line.reason) for line in done.refused], is_strict, console)
     elif done.act is None:
-        _say(console, f"{file}: no judgement in it, nothing to do")
+        say(console, f"{file}: no judgement in it, nothing to do")
+
+
+def show_refused(lines: Sequence[tuple[int, str]], is_strict: bool, console: Console) -> None:
+    """Lines of a CSV file that were refused: number and reason."""
+    counted = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
+    say(console, f"{counted} refused:", "red")
+    for number, reason in lines:
+        say(console, f"  line {number}: {reason}")
+    say(
+        console,
+        "Nothing was taken (--strict)."
+        if is_strict
+        else "All other lines count. Mend these and import the file again; nothing is taken twice.",
+    )

@@ -18,7 +18,7 @@ from crm_hygiene.standardise import standardise_timestamps
 _NOT_CONTENT = ("file", "row_number", "landed_at", "observed_at", "problems", "content_hash")
 
 # When the source itself says that a row is of a time, the first of these that is filled.
-_OBSERVED = (
+OBSERVED_BY = (
     "modified_at",
     "occurred_at",
     "stated_at",
@@ -138,7 +138,7 @@ def _conform_source(
     if table == "payments":
         rows = bounded(with_entry_keys(rows))
     frame = with_field_times(standardise_table(rows, contract, mapping), rows, mapping)
-    stated = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in _OBSERVED if c in frame.columns]
+    stated = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in OBSERVED_BY if c in frame.columns]
     frame = frame.with_columns(
         # A change time after the landing is a wrong clock; it must not win by being in the future.
         observed_at=pl.min_horizontal(pl.coalesce(*stated, pl.col("landed_at")), pl.col("landed_at"))

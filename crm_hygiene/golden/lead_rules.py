@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.rules_file import read_rules_file
 
 DEFAULT_RULES = Path(__file__).parent / "leads.yaml"
 
@@ -132,26 +133,16 @@ def load_lead_rules(path: Path | None = None) -> LeadRules:
         for an unreadable file, an unknown key or word (with its line and the nearest right one), or a
         value that cannot be.
     """
-    spec = _document(DEFAULT_RULES)
+    spec = read_rules_file(DEFAULT_RULES)
     where = path or DEFAULT_RULES
     if path is not None:
-        spec = _override(spec, _document(path))
+        spec = _override(spec, read_rules_file(path))
     try:
         return LeadRules(**spec)
     except ValidationError as error:
         raise ConfigurationError(_explained(where, error)) from error
     except (TypeError, AttributeError) as error:
         raise ConfigurationError(f"{where}: {error}") from error
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-    if document is not None and not isinstance(document, dict):
-        raise ConfigurationError(f"{path}: expected a mapping of keys to values")
-    return document or {}
 
 
 def _override(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

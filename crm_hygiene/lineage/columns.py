@@ -13,6 +13,7 @@ from typing import get_args
 
 import polars as pl
 
+from crm_hygiene.conform.build import OBSERVED_BY
 from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.expression import (
     Constant,
@@ -51,18 +52,7 @@ _MADE_OF: dict[str, tuple[str, ...]] = {
     "organisation_name_normalised": ("organisation_name", "customer_name", "payer_name"),
     "legal_form": ("organisation_name",),
     "tax_id_stated": ("tax_id",),
-    "observed_at": (
-        "modified_at",
-        "occurred_at",
-        "stated_at",
-        "booked_date",
-        "created_at",
-        "issue_date",
-        "order_date",
-        "received_date",
-        "payment_date",
-        "reserved_at",
-    ),
+    "observed_at": OBSERVED_BY,
 }
 
 # Columns that only decide how another is read: the country of a national number.

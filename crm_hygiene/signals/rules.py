@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.rules_file import read_rules_file
 
 DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
 
@@ -113,23 +113,13 @@ def load_signal_rules(path: Path | None = None) -> SignalRules:
     ConfigurationError
         for an unreadable file, an unknown key (with the nearest one) or points above 100 in sum.
     """
-    spec = _read(DEFAULT_RULES)
+    spec = read_rules_file(DEFAULT_RULES)
     if path is not None:
-        spec = _merge(path, "rules", spec, _read(path), SignalRules)
+        spec = _merge(path, "rules", spec, read_rules_file(path), SignalRules)
     try:
         return SignalRules(**spec)
     except (ValidationError, TypeError) as error:
         raise ConfigurationError(f"{path or DEFAULT_RULES}: {error}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-    if document is not None and not isinstance(document, dict):
-        raise ConfigurationError(f"{path}: expected a mapping of keys to values")
-    return document or {}
 
 
 def _merge(path: Path, where: str, base: dict[str, Any], own: Any, model: type[BaseModel]) -> dict[str, Any]:

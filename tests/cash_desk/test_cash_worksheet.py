@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from crm_hygiene.cash_desk.bulk import CashImport, import_decisions
-from crm_hygiene.cash_desk.deciding import rules_of
 from crm_hygiene.cash_desk.decision_log import CashLog
 from crm_hygiene.cash_desk.revocation import revoke
 from crm_hygiene.cash_desk.worksheet import export_worksheet
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.night import Night
+from crm_hygiene.night import Night, cash_rules_of
 
 from .conftest import NOW, publish
 
@@ -22,7 +21,7 @@ from .conftest import NOW, publish
 @pytest.fixture
 def sheet(night: Night, tmp_path: Path) -> Path:
     path = tmp_path / "cash.csv"
-    assert export_worksheet(night.lake, path, rules_of(night), NOW.date()) == 5
+    assert export_worksheet(night.lake, path, cash_rules_of(night.config), NOW.date()) == 5
     return path
 
 

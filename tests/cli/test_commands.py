@@ -89,3 +89,16 @@ def test_sample_goes_where_the_night_looks(door: Door, tmp_path: Path) -> None:
 )
 def test_wrong_usage_is_exit_code_two(door: Door, command: list[str]) -> None:
     assert door(*command)[0] == 2
+
+
+@pytest.mark.parametrize("command", [["run"], ["doctor"], ["review", "cash", "list"]])
+def test_wrong_rules_of_cash_are_refused_before_anything_runs(
+    door: Door, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "hygiene.yaml").write_text("rules: {cash: cash.yaml}\n")
+    (tmp_path / "cash.yaml").write_text("marign: 3\n")
+    code, out, err = door(*command)
+    assert code == 2
+    assert "cash.yaml" in out + err
+    assert "marign" in out + err
+    assert not (tmp_path / "lake").exists()

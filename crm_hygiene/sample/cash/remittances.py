@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from crm_hygiene.sample.cash.documents import COURSE
-from crm_hygiene.sample.cash.profile import LAST_DAY, Profile
+from crm_hygiene.sample.cash.profile import Profile
 from crm_hygiene.sample.draws import Ints, Rng, blank, fill, hit, pick, weighted, where
 from crm_hygiene.sample.world import World
 
@@ -176,8 +176,3 @@ def quote(
         customer=customer,
         **payers(rng, customers, customer).to_dict(),
     )
-
-
-def last_day(days: pl.Series) -> pl.Series:
-    """Days cut to the last banking day."""
-    return days.clip(upper_bound=LAST_DAY)
