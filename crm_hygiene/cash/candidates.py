@@ -31,7 +31,10 @@ def amount_edges(
     is_own = pl.col("instructed_currency") == pl.col("currency")
     want = pl.concat(
         [
-            asked.with_columns(pl.col("open").alias("want"), pl.lit("exact").alias("way")),
+            # What was instructed in another currency is for an invoice in that one.
+            asked.filter(is_own.fill_null(value=True)).with_columns(
+                pl.col("open").alias("want"), pl.lit("exact").alias("way")
+            ),
             asked.filter(pl.col("charges_amount") > 0).with_columns(
                 (pl.col("open") + pl.col("charges_amount")).alias("want"), pl.lit("stated_fee").alias("way")
             ),
@@ -76,13 +79,19 @@ def amount_edges(
 
 
 def few_open(silent: pl.DataFrame, owed: pl.DataFrame, rules: CashRules) -> pl.DataFrame:
-    """(`p`, `party`, `i`): all open invoices of the payer in time, where they are few enough for sums."""
-    counted = owed.filter(pl.len().over("party", "currency") <= rules.limits.subset_invoices)
+    """(`p`, `party`, `i`): all open invoices and credit notes of the payer in time, where they are few.
+
+    Those in the payment's own currency, and in the one that the bank was instructed in.
+    """
+    counted = owed.filter(pl.len().over("party") <= 2 * rules.limits.subset_invoices)
     asked = silent.explode("payers").drop_nulls("payers").rename({"payers": "party"})
+    is_told = (pl.col("currency") == pl.col("paid_currency")) | (
+        pl.col("currency") == pl.col("instructed_currency")
+    ).fill_null(value=False)
     return (
-        asked.select("p", "party", "currency", "booked_date")
-        .join(counted, on=["party", "currency"])
-        .filter(in_window(rules.windows.payer))
+        asked.select("p", "party", "booked_date", "instructed_currency", paid_currency="currency")
+        .join(counted, on="party")
+        .filter(is_told & in_window(rules.windows.payer))
         .select("p", "party", "i")
         .sort("p", "party", "i")
     )

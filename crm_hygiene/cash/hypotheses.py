@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from crm_hygiene.cash.ledger import Line
-from crm_hygiene.cash.money import units
+from crm_hygiene.cash.money import coin, in_coins, units
 from crm_hygiene.cash.rules import CashRules
 
-_CENT = 100
 _NOT_THEIRS = ("unknown", "another name")
 
 
@@ -37,11 +36,10 @@ class Claim(NamedTuple):
     corrects: str | None
 
     def discount(self) -> int:
-        """Early-payment discount on what is open, in whole cents, 0 without terms."""
+        """Early-payment discount on what is open, in whole coins, 0 without terms."""
         if not self.discount_percent or self.discount_days is None or self.is_open <= 0:
             return 0
-        cents = (Decimal(self.is_open) * self.discount_percent / 10_000).quantize(Decimal(1), ROUND_HALF_UP)
-        return int(cents) * 100
+        return in_coins(Decimal(self.is_open) * self.discount_percent / 100, self.currency)
 
     def is_in_discount(self, booked: date | None) -> bool:
         """Whether a payment booked then is early enough by the invoice's own terms."""
@@ -54,9 +52,7 @@ class Claim(NamedTuple):
         if not self.late_interest_percent or booked is None or self.due is None or booked <= self.due:
             return ()
         owed = Decimal(self.is_open) * self.late_interest_percent / 100 * (booked - self.due).days
-        return tuple(
-            int((owed / year / 100).quantize(Decimal(1), ROUND_HALF_UP)) * 100 for year in (365, 360)
-        )
+        return tuple(in_coins(owed / year, self.currency) for year in (365, 360))
 
 
 class Cited(NamedTuple):
@@ -103,7 +99,7 @@ class Hypothesis:
         return net
 
 
-def _full(claims: Sequence[Claim]) -> list[Line]:
+def settle_whole(claims: Sequence[Claim]) -> list[Line]:
     """Each claim in full; credit notes take their part back from the claims before them."""
     credit = -sum(c.is_open for c in claims if c.is_open < 0)
     lines: list[Line] = []
@@ -193,7 +189,9 @@ class Reader:
         if total <= 0:
             return "credit notes alone are cited"
         if any(c.is_open < 0 for c in claims) and amount == total:
-            self.add("credit_note", "credit_note", _full(claims), cited, "net of the credit note", **given)
+            self.add(
+                "credit_note", "credit_note", settle_whole(claims), cited, "net of the credit note", **given
+            )
         elif amount == total:
             words = (
                 "amount equals the open amount"
@@ -201,7 +199,7 @@ class Reader:
                 else "amount equals the sum of the open amounts"
             )
             exact = "shared_exact" if any(c.reference == "shared" for c in cited) else "exact"
-            self.add(several, exact, _full(claims), cited, words, **given)
+            self.add(several, exact, settle_whole(claims), cited, words, **given)
         late = self._discounts(cited, total, given)
         if late:
             return late
@@ -212,7 +210,7 @@ class Reader:
                 self.add(
                     "credit_note",
                     "credit_note",
-                    _full([*claims, credit]),
+                    settle_whole([*claims, credit]),
                     cited,
                     words,
                     is_certain=certain,
@@ -229,11 +227,11 @@ class Reader:
         if not terms or self.paid.amount >= total:
             return None
         early = [c for c in terms if c.is_in_discount(self.paid.booked)]
-        # Programs round half a cent up or to even: a single invoice may differ by the cent.
-        slack = _CENT if len(cited) == 1 else 0
+        # Programs round half a coin up or to even: a single invoice may differ by one.
+        slack = coin(self.paid.currency) if len(cited) == 1 else 0
         taken = sum(c.discount() for c in early)
         if early and abs(self.paid.amount - (total - taken)) <= slack:
-            lines = _full([c.claim for c in cited])
+            lines = settle_whole([c.claim for c in cited])
             for c in early:
                 amount = c.discount() if len(cited) > 1 else total - self.paid.amount
                 lines = _take(lines, c.i, amount, "discount")
@@ -250,7 +248,7 @@ class Reader:
         claims = [c.claim for c in cited]
         is_ours = given["payer_by"] not in _NOT_THEIRS
         largest = max(claims, key=lambda c: (c.is_open, -c.i))
-        lines = _take(_full(claims), largest.i, gap, "fee") if gap < largest.is_open else []
+        lines = _take(settle_whole(claims), largest.i, gap, "fee") if gap < largest.is_open else []
         has_credit = any(c.is_open < 0 for c in claims)
         told = paid.charges == gap or (paid.instructed == total and paid.instructed_currency == paid.currency)
         if lines and not has_credit:
@@ -265,8 +263,12 @@ class Reader:
                 self.add("fee", "fee", lines, cited, "short by a bank charge", is_certain=is_ours, **given)
         if len(claims) == 1:
             part = [Line(claims[0].i, "payment", amount, amount)]
-            # So small a gap may be a charge too, whatever share of the invoice it is.
-            is_clear = is_ours and gap > max(rules.fee_ceiling(paid.currency), rules.tolerance(paid.currency))
+            # So small a gap may be a charge or a discount too, of whatever agreement.
+            is_clear = (
+                is_ours
+                and gap > max(rules.fee_ceiling(paid.currency), rules.tolerance(paid.currency))
+                and Decimal(gap) > rules.fees.max_share * total
+            )
             words = "part of the open amount"
             self.add("partial", "partial", part, cited, words, is_certain=is_clear, **given)
             return
@@ -276,7 +278,7 @@ class Reader:
             self.add(
                 "subset",
                 "subset_cited",
-                _full([c.claim for c in chosen]),
+                settle_whole([c.claim for c in chosen]),
                 chosen,
                 words,
                 is_certain=is_ours,
@@ -289,14 +291,14 @@ class Reader:
         if len(claims) == 1:
             rounding = units(self.rules.interest.rounding)
             if any(abs(amount - total - due) <= rounding for due in claims[0].late_interest(paid.booked)):
-                lines = [*_full(claims), Line(claims[0].i, "interest", amount - total, amount - total)]
+                lines = [*settle_whole(claims), Line(claims[0].i, "interest", amount - total, amount - total)]
                 words = f"late interest of {claims[0].late_interest_percent:f} % a year"
                 self.add("interest", "interest", lines, cited, words, **given)
         if all(c.is_open > 0 for c in claims):
             is_slip = Decimal(amount - total) <= self.rules.overpaid_share * total
             words = "amount exceeds what is open"
             certain = is_slip and given["payer_by"] not in _NOT_THEIRS
-            self.add("overpaid", "overpaid", _full(claims), cited, words, is_certain=certain, **given)
+            self.add("overpaid", "overpaid", settle_whole(claims), cited, words, is_certain=certain, **given)
 
     def exchange(self, cited: Cited, *, payer_by: str, stage: str) -> None:
         """The payment in another currency than the invoice's, by what the bank says of it."""
@@ -314,7 +316,7 @@ class Reader:
         if not paid.rate or paid.rate <= 0:
             return
         rated = {
-            int((worth / 100).quantize(Decimal(1), ROUND_HALF_UP)) * 100
+            in_coins(worth, claim.currency)
             for worth in (Decimal(amount) * paid.rate, Decimal(amount) / paid.rate)
         }
         worth = min(rated, key=lambda w: (abs(w - owed), w))

@@ -6,7 +6,8 @@ matching is exact; floats never hold money. What does not belong here: what an a
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 
 import polars as pl
 from babel.numbers import get_currency_precision
@@ -28,6 +29,18 @@ def from_units(column: str) -> pl.Expr:
 def units(amount: Decimal) -> int:
     """A Decimal as ten-thousandths; digits beyond the fourth place are cut."""
     return int(amount * UNITS)
+
+
+@cache
+def coin(currency: str) -> int:
+    """The smallest amount of a currency in ten-thousandths by ISO 4217: 100 for EUR, 10000 for JPY."""
+    return int(UNITS // 10 ** min(get_currency_precision(currency), 4))
+
+
+def in_coins(amount: Decimal, currency: str) -> int:
+    """Ten-thousandths rounded to whole coins of the currency, half up."""
+    one = coin(currency)
+    return int((amount / one).quantize(Decimal(1), ROUND_HALF_UP)) * one
 
 
 def text(amount: int, currency: str) -> str:

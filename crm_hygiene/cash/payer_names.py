@@ -67,6 +67,43 @@ def similar_parties(names: pl.DataFrame, known: pl.DataFrame, rules: NameRules) 
     return best.select("name", pl.when(is_clear).then("party").alias("party"), is_clear.alias("is_clear"))
 
 
+def cut_parties(names: pl.DataFrame, known: pl.DataFrame, rules: NameRules) -> pl.DataFrame:
+    """(`raw`, `party`) for names that are the beginning of one customer's name only.
+
+    Banks cut names to the width of a form: 27, 35 or 70 characters.
+
+    Parameters
+    ----------
+    names
+        distinct names as the bank states them, `raw`; those shorter than `min_cut` are left alone.
+    known
+        names as stated of customers, `raw` and `party`.
+    """
+    asked = names.select("raw", _folded("raw").alias("cut")).filter(
+        pl.col("cut").str.len_chars() >= rules.min_cut
+    )
+    whole = known.select(_folded("raw").alias("whole"), "party").unique()
+    found = []
+    for length in sorted(asked["cut"].str.len_chars().unique()):
+        begun = whole.filter(pl.col("whole").str.len_chars() > length).select(
+            "party", pl.col("whole").str.slice(0, length).alias("cut")
+        )
+        found.append(asked.join(begun, on="cut").select("raw", "party").unique())
+    empty = pl.DataFrame(schema={"raw": pl.String, "party": pl.String})
+    return pl.concat([empty, *found]).filter(pl.len().over("raw") == 1).sort("raw")
+
+
+def _folded(column: str) -> pl.Expr:
+    """Lower case without marks, as a bank that knows no umlauts writes it."""
+    spelt = (
+        pl.col(column)
+        .str.to_lowercase()
+        .str.replace_many(["ä", "ö", "ü", "ß", "å", "ø", "æ"], ["ae", "oe", "ue", "ss", "aa", "oe", "ae"])
+    )
+    bare = spelt.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
+    return bare.str.replace_all(r"\s+", " ").str.strip_chars()
+
+
 def _words(names: pl.DataFrame) -> pl.DataFrame:
     return (
         names.select("name", pl.col("name").str.extract_all(r"[\p{L}\p{N}]{4,}").alias("word"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crm_hygiene.cash.payer_names import similar_parties
+from crm_hygiene.cash.payer_names import cut_parties, similar_parties
 from crm_hygiene.cash.references import normalised
 from crm_hygiene.cash.rules import CashRules
 from crm_hygiene.standardise.organisations import standardise_organisation_names
@@ -27,10 +27,15 @@ class Payers:
     `invoice_party`: `i`, `party`; `payment_parties`: `p`, `strong` and `named` (lists of parties), `payers`
     (the parties it can be from by the best evidence there is, which `payer_by` names), `payer` (the one
     of them, or null) and `is_payer_unclear` (two customers fit alike, or account and name disagree).
+    `stated`: (`p`, `booked_date`, `key`) of what each payment says of its payer, `known`: (`key`, `party`,
+    days of validity) of everybody, a factor of a thousand customers among them: enough to confirm a citation,
+    not to name a payer.
     """
 
     invoice_party: pl.DataFrame
     payment_parties: pl.DataFrame
+    stated: pl.DataFrame
+    known: pl.DataFrame
 
 
 def _filled(column: str, prefix: str) -> pl.Expr:
@@ -101,6 +106,13 @@ def _related(relations: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame
     ).filter(pl.col("key").is_not_null())
 
 
+def _is_valid() -> pl.Expr:
+    day = pl.col("booked_date")
+    return (pl.col("valid_from").is_null() | (pl.col("valid_from") <= day).fill_null(value=True)) & (
+        pl.col("valid_to").is_null() | (pl.col("valid_to") >= day).fill_null(value=True)
+    )
+
+
 def identify_payers(
     payments: pl.DataFrame,
     invoices: pl.DataFrame,
@@ -131,6 +143,7 @@ def identify_payers(
             _related(relations, invoices, stated),
         ]
     ).unique()
+    everybody = keys
     keys = keys.filter(pl.col("party").n_unique().over("key") <= rules.max_parties)
     asked = pl.concat(
         [
@@ -143,11 +156,7 @@ def identify_payers(
             )
         ]
     ).drop_nulls("key")
-    day = pl.col("booked_date")
-    is_valid = (pl.col("valid_from").is_null() | (pl.col("valid_from") <= day).fill_null(value=True)) & (
-        pl.col("valid_to").is_null() | (pl.col("valid_to") >= day).fill_null(value=True)
-    )
-    found = asked.join(keys, on="key").filter(is_valid)
+    found = asked.join(keys, on="key").filter(_is_valid())
     by, party = pl.col("payer_by"), pl.col("party")
     is_name = by == "name"
     grouped = found.group_by("p").agg(
@@ -170,11 +179,16 @@ def identify_payers(
     similar = strangers.select("p", "name").join(similar, on="name").select(
         "p", pl.col("party").alias("like"), "is_clear"
     )  # fmt: skip
+    begun = _by_cut_name(payments, strangers, invoices, known, rules)
+    similar = pl.concat([begun, similar.join(begun, on="p", how="anti")])
     who = who.join(similar, on="p", how="left", maintain_order="left")
     strong, named = pl.col("strong"), pl.col("named")
     is_strong = strong.list.len() > 0
     like = pl.when(pl.col("like").is_not_null()).then(pl.concat_list("like")).otherwise(nobody)
-    best = pl.when(is_strong).then(strong).when(named.list.len() > 0).then(named).otherwise(like)
+    is_told = pl.col("rank").is_in([_BY_RANK["relation"]]).fill_null(value=False)
+    # Who pays for others pays for himself as well.
+    own = pl.when(is_told).then(strong.list.set_union(named).list.sort()).otherwise(strong)
+    best = pl.when(is_strong).then(own).when(named.list.len() > 0).then(named).otherwise(like)
     ranks = {rank: name for name, rank in _BY_RANK.items()}
     how = (
         pl.when(is_strong)
@@ -199,7 +213,28 @@ def identify_payers(
             pl.when(best.list.len() == 1).then(best.list.first()).alias("payer"), how.alias("payer_by"),
             (unclear | ~pl.col("is_clear").fill_null(value=True)).alias("is_payer_unclear"),
         ).sort("p"),
+        stated=asked,
+        known=everybody.filter(pl.col("payer_by") != "name").drop("payer_by").unique(),
     )  # fmt: skip
+
+
+def _by_cut_name(
+    payments: pl.DataFrame,
+    strangers: pl.DataFrame,
+    invoices: pl.DataFrame,
+    known: pl.DataFrame,
+    rules: CashRules,
+) -> pl.DataFrame:
+    """(`p`, `like`, `is_clear`) of strangers whose name a bank has cut."""
+    raw = payments.select("p", raw="payer_name").join(strangers.select("p"), on="p", how="semi").drop_nulls()
+    stated = pl.concat(
+        [
+            invoices.select(raw="customer_name", party="party"),
+            known.select(raw="organisation_name", party="party"),
+        ]
+    ).drop_nulls()
+    found = cut_parties(raw.select("raw").unique(), stated.unique(), rules.names)
+    return raw.join(found, on="raw").select("p", pl.col("party").alias("like"), is_clear=pl.lit(value=True))
 
 
 def _of_another_form(
@@ -223,9 +258,15 @@ def _of_another_form(
     forms = standardise_organisation_names(told.select("raw").unique()).select("raw", _form(rules))
     told = told.join(forms.drop_nulls(), on="raw")
     theirs = told.filter(pl.col("p").is_null()).select("party", "form").unique()
-    return (
-        told.filter(pl.col("p").is_not_null()).join(theirs, on=["party", "form"], how="anti")["p"].to_list()
+    other = told.filter(pl.col("p").is_not_null()).join(theirs, on=["party", "form"], how="anti")
+    # A name that fills the bank's form may have lost the end of its legal form.
+    is_cut = pl.col("raw").str.len_chars() >= rules.names.min_cut
+    begun = (
+        other.filter(is_cut)
+        .join(theirs.rename({"form": "whole"}), on="party")
+        .filter(pl.col("whole").str.starts_with(pl.col("form")))
     )
+    return other.join(begun, on=["p", "party"], how="anti")["p"].to_list()
 
 
 def _form(rules: CashRules) -> pl.Expr:
@@ -256,23 +297,26 @@ def judge_hits(hits: pl.DataFrame, payers: Payers) -> pl.DataFrame:
     A payer contradicts where its account or tax number is known and belongs to other customers only;
     `is_other_name` says that just its name does.
     """
-    holds_strong = pl.col("strong").list.contains(pl.col("party"))
-    holds_name = pl.col("named").list.contains(pl.col("party"))
     judged = hits.join(payers.invoice_party, on="i", how="left").join(
-        payers.payment_parties.select("p", "strong", "named"), on="p", how="left"
+        payers.payment_parties.select("p", "strong", "named", "payers"), on="p", how="left"
     )
+    holds = [pl.col(c).list.contains(pl.col("party")) for c in ("strong", "named", "payers")]
+    confirmed = (
+        judged.select("p", "i", "party")
+        .join(payers.stated, on="p")
+        .join(payers.known, on=["key", "party"])
+        .filter(_is_valid())
+        .select("p", "i", pl.lit(value=True).alias("is_confirmed"))
+        .unique()
+    )
+    has_party = pl.col("party").is_not_null()
     return (
-        judged.with_columns((holds_strong | holds_name).fill_null(value=False).alias("agrees"))
+        judged.join(confirmed, on=["p", "i"], how="left")
+        .with_columns(pl.any_horizontal(*holds, "is_confirmed").fill_null(value=False).alias("agrees"))
         .with_columns(
-            ((pl.col("strong").list.len() > 0) & pl.col("party").is_not_null() & ~pl.col("agrees")).alias(
-                "contradicts"
-            )
+            ((pl.col("strong").list.len() > 0) & has_party & ~pl.col("agrees")).alias("contradicts"),
+            ((pl.col("named").list.len() > 0) & has_party & ~pl.col("agrees")).alias("is_other_name"),
         )
-        .with_columns(
-            ((pl.col("named").list.len() > 0) & pl.col("party").is_not_null() & ~pl.col("agrees")).alias(
-                "is_other_name"
-            )
-        )
-        .drop("strong", "named", "party")
+        .drop("strong", "named", "payers", "party", "is_confirmed")
         .sort("p", "i")
     )

@@ -13,7 +13,6 @@ from crm_hygiene.cash.rules import CashRules, Window
 
 REFERENCE = "exact_reference"
 PAYER = "payer_and_amount"
-ORDER = "payer_and_due_order"
 
 
 def in_window(window: Window) -> pl.Expr:
@@ -26,7 +25,8 @@ def in_window(window: Window) -> pl.Expr:
 
 def citation_words() -> pl.Expr:
     """`invoice number INV1 in remittance text`."""
-    kinds = dict(enumerate(name.replace("_", " ") for name in INVOICE_FIELDS))
+    named = ("invoice number", "payment reference", "purchase order number", "invoice number ending in")
+    kinds = dict(enumerate(named[: len(INVOICE_FIELDS)]))
     fields = dict(enumerate(name.replace("_", " ") for name in PAYMENT_FIELDS))
     return pl.format(
         "{} {} in {}",
@@ -36,7 +36,8 @@ def citation_words() -> pl.Expr:
     )
 
 
-def _date_weight(rules: CashRules) -> pl.Expr:
+def date_weight(rules: CashRules) -> pl.Expr:
+    """What the day of booking says for an invoice: after its issue, up to a month after it is due."""
     last = pl.coalesce("due_date", "issue_date")
     after = (pl.col("booked_date") >= pl.col("issue_date")).fill_null(value=True)
     before = (pl.col("booked_date") <= last + pl.duration(days=30)).fill_null(value=True)
@@ -74,7 +75,7 @@ def plain_references(hits: pl.DataFrame, taken: pl.DataFrame, rules: CashRules) 
                 reference
                 + weights.amount["exact"]
                 + payer.replace_strict(weights.payer, return_dtype=pl.Int64)
-                + _date_weight(rules)
+                + date_weight(rules)
             ).alias("score")
         )
         .filter(pl.col("score") >= rules.minimum)
@@ -86,6 +87,13 @@ def plain_references(hits: pl.DataFrame, taken: pl.DataFrame, rules: CashRules) 
     ).sort("p")  # fmt: skip
 
 
+def _is_odd(rules: CashRules) -> pl.Expr:
+    """Whether a round amount came on a day far from the due date."""
+    last = pl.coalesce("due_date", "issue_date")
+    far = (pl.col("booked_date") - last).dt.total_days().abs() > rules.due_order.round_days
+    return far.fill_null(value=False) & pl.col("is_round")
+
+
 def plain_payers(edges: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows for `Ledger.post_plain` where payer and amount name one invoice, and the edges that remain.
 
@@ -94,18 +102,21 @@ def plain_payers(edges: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, p
     edges
         `candidates.amount_edges`: `p`, `i`, `way`, `open`, `payer_by`, dates, `is_contested`,
         `is_blocked`, `is_repeat_risk`, `has_stranger`.
+
+    A round amount proves little of itself: then the day has to be near the due date too.
     """
     weights = rules.evidence
     score = (
         pl.col("payer_by").replace_strict(weights.payer, return_dtype=pl.Int64)
         + weights.amount["exact"]
-        + _date_weight(rules)
+        + date_weight(rules)
     )
     marked = edges.with_columns(
         score.alias("score"),
+        _is_odd(rules).alias("is_odd"),
         ((pl.len().over("p") == 1) & (pl.len().over("i") == 1) & (pl.col("way") == "exact")).alias("is_sole"),
     )
-    doubtful = pl.any_horizontal("is_contested", "is_blocked", "is_repeat_risk", "has_stranger")
+    doubtful = pl.any_horizontal("is_contested", "is_blocked", "is_repeat_risk", "has_stranger", "is_odd")
     is_plain = pl.col("is_sole") & ~doubtful & (pl.col("score") >= rules.minimum)
     plain = marked.filter(is_plain)
     words = pl.format("payer by {}; the only open invoice of the payer with this amount", "payer_by")
@@ -113,24 +124,3 @@ def plain_payers(edges: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, p
         "p", "i", pl.col("open").alias("amount"), pl.lit(PAYER).alias("stage_name"),
         pl.lit("one_to_one").alias("hypothesis_kind"), "score", words.alias("evidence"),
     ).sort("p"), marked.filter(~is_plain)  # fmt: skip
-
-
-def plain_due_order(judged: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows for `Ledger.post_plain` of `recurring.in_due_order`, and what of it may not be posted.
-
-    Parameters
-    ----------
-    judged
-        `p`, `i`, `why`, `open`, `payer_by`, `booked_date`, `issue_date`, `due_date`.
-    """
-    payer = pl.col("payer_by").replace_strict(rules.evidence.payer, return_dtype=pl.Int64)
-    score = (payer + rules.evidence.amount["exact"] + _date_weight(rules)).alias("score")
-    scored = judged.with_columns(score)
-    is_sure = pl.col("why").is_null() & (pl.col("score") >= rules.minimum)
-    words = pl.format(
-        "payer by {}; of the payer's equal invoices the one whose due date is nearest by far", "payer_by"
-    )
-    return scored.filter(is_sure).select(
-        "p", "i", pl.col("open").alias("amount"), pl.lit(ORDER).alias("stage_name"),
-        pl.lit("one_to_one").alias("hypothesis_kind"), "score", words.alias("evidence"),
-    ).sort("p"), scored.filter(~is_sure)  # fmt: skip

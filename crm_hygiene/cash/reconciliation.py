@@ -15,7 +15,8 @@ from crm_hygiene.cash.advices import told_by_advice
 from crm_hygiene.cash.books import Books
 from crm_hygiene.cash.conservation import check_conservation
 from crm_hygiene.cash.doubts import Doubt
-from crm_hygiene.cash.matching import Matching
+from crm_hygiene.cash.matching import match
+from crm_hygiene.cash.pool import Pool
 from crm_hygiene.cash.reversals import pair_reversals
 from crm_hygiene.cash.rules import CashRules
 
@@ -82,21 +83,24 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     )
     orders = books.orders.filter(~pl.col("is_deleted")).sort("source", "record_id").with_row_index("o")
     cited = references.find_references(pending, matchable, orders, rules.references)
-    matching = Matching(
+    pool = Pool(
         ledger=book,
         entries=paid,
         claims=claims,
         who=who,
-        hits=payers.judge_hits(cited.hits, who),
+        hits=references.without_chance_serials(payers.judge_hits(cited.hits, who)),
         orders=cited.orders,
         strangers=cited.strangers,
         told=told_by_advice(books.advices, pending, matchable, rules.advice_days),
         held=held,
         blocks=_blocks(books.order_blocks, claims),
         paid_before=standing.filter(pl.col("allocation_kind") == "payment").select("p", "i"),
+        fees_before=standing.filter(pl.col("allocation_kind") == "fee").select(
+            "i", pl.col("allocated_amount").alias("fee")
+        ),
         rules=rules,
     )
-    doubts |= matching.run()
+    doubts |= match(pool)
     doubts |= done.payment_doubts
     allocations = ledger.allocations_of(book, paid, claims, previous, today)
     doubts |= {p: d for p, d in exceptions.doubts_of_orders(cited.orders).items() if book.payment_open[p] > 0}

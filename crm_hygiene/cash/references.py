@@ -15,7 +15,9 @@ import polars as pl
 from crm_hygiene.cash.rules import ReferenceRules
 
 #: Where an invoice states a reference, best first.
-INVOICE_FIELDS = ("invoice_number", "payment_reference", "purchase_order_number")
+INVOICE_FIELDS = ("invoice_number", "payment_reference", "purchase_order_number", "serial")
+SERIAL = INVOICE_FIELDS.index("serial")
+"""The last digits of an invoice number: what clerks type of `INV-2026-064950`. Says little of itself."""
 #: Where a payment may cite one, best first; from the third on free text.
 PAYMENT_FIELDS = ("creditor_reference", "end_to_end_id", "remittance_text", "bank_reference")
 CHUNK = 250_000
@@ -68,10 +70,24 @@ def index_references(invoices: pl.DataFrame, rules: ReferenceRules) -> pl.DataFr
         invoices.select(
             "i", "currency", normalised(field).alias("token"), pl.lit(rank, pl.Int8).alias("kind")
         )
-        for rank, field in enumerate(INVOICE_FIELDS)
+        for rank, field in enumerate(INVOICE_FIELDS[:SERIAL])
     ]
     index = pl.concat(parts).filter(pl.col("token").is_not_null()).filter(_specific(rules))
     index = index.group_by("token", "i", "currency").agg(pl.col("kind").min())
+    # A credit note often has the serial of the invoice it corrects.
+    serials = (
+        invoices.filter(pl.col("amount") > 0)
+        .select(
+            "i",
+            "currency",
+            pl.col("invoice_number").str.extract(r"[^0-9]([0-9]+)$").alias("token"),
+            pl.lit(SERIAL, pl.Int8).alias("kind"),
+        )
+        .drop_nulls("token")
+        .filter(_specific(rules))
+        .join(index.select("token"), on="token", how="anti")
+    )
+    index = pl.concat([index, serials.select(index.columns)])
     holders = pl.col("i").n_unique().over("token", "currency")
     return (
         index.with_columns((holders == 1).alias("is_specific"))
@@ -153,7 +169,7 @@ def find_references(
     payments
         `p` (row number), `currency` and the `PAYMENT_FIELDS` of a payment.
     invoices
-        `i` (row number), `currency` and the three reference fields of an invoice.
+        `i` (row number), `currency`, `amount` and the three reference fields of an invoice.
     orders
         `o` (row number) and `purchase_order_number`.
     """
@@ -190,6 +206,11 @@ def find_references(
         orders=named.select("p", "token", "o").join(hits, on="p", how="anti").sort("p"),
         strangers=stranger.join(hits, on="p", how="anti").sort("p", "token"),
     )
+
+
+def without_chance_serials(hits: pl.DataFrame) -> pl.DataFrame:
+    """`payers.judge_hits` without serials of others' invoices than the payer's: digits are dates too."""
+    return hits.filter((pl.col("kind") != SERIAL) | pl.col("agrees"))
 
 
 def _hits(cited: pl.DataFrame, index: pl.DataFrame, currencies: pl.DataFrame) -> pl.DataFrame:

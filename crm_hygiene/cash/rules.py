@@ -43,6 +43,7 @@ class FeeRules(_Rules):
     max_share: Decimal = Field(ge=0, le=Decimal("0.5"))
     default_ceiling: Decimal = Field(ge=0)
     ceilings: dict[str, Decimal]
+    min_seen: int = Field(ge=1)
 
 
 class Window(_Rules):
@@ -65,17 +66,38 @@ class NameRules(_Rules):
     min_similarity: int = Field(ge=50, le=100)
     margin: int = Field(ge=1)
     max_candidates: int = Field(ge=1)
+    min_cut: int = Field(ge=10)
     legal_forms: dict[str, tuple[str, ...]] = {}
 
 
 class DueOrderRules(_Rules):
-    """Which of a payer's equal invoices a payment that cites none is for; all but `min_habit` in days."""
+    """Which of a payer's equal invoices a payment that cites none is for (`series`).
 
+    `certainty` is the probability from which a payment is posted; `margin` the days by which a newer
+    equal invoice must be due nearer than a cited one to make the citation doubtful. A payer's habit
+    lies between `earliest_habit` days before and `latest_habit` days after the due date, about it by
+    `habit_spread`; single payments scatter about the habit by `spread` days, but for the share that is
+    `untypical`. `unpaid` is the share of invoices that stay unpaid or are paid otherwise, `stray` the
+    expected number of equal payments in a year that are for something else. `round_days` is how far
+    from its due date a round amount may be paid without a reference, `pardon` the probability from
+    which a citation stands that another payment or invoice speaks against. `other_lags` is how much a
+    payment of another amount tells of the habit, 1 as much as one of the same.
+    """
+
+    certainty: float = Field(gt=0.5, lt=1)
     margin: int = Field(ge=1)
-    max_days: int = Field(ge=0)
-    min_habit: int = Field(ge=2)
-    max_spread: int = Field(ge=0)
-    skip_days: int = Field(ge=0)
+    earliest_habit: int = Field(ge=0, le=365)
+    latest_habit: int = Field(ge=0, le=365)
+    habit_spread: float = Field(gt=0)
+    spread: float = Field(gt=0)
+    untypical: float = Field(gt=0, lt=0.5)
+    unpaid: float = Field(gt=0, lt=0.5)
+    stray: float = Field(gt=0)
+    round_days: int = Field(ge=0)
+    pardon: float = Field(gt=0, lt=1)
+    most: int = Field(ge=2, le=60)
+    most_lags: int = Field(ge=0)
+    other_lags: float = Field(ge=0, le=1)
 
 
 class ExchangeRules(_Rules):
@@ -89,6 +111,13 @@ class InterestRules(_Rules):
     """Late interest by the invoice's rate; `rounding` in the major unit."""
 
     rounding: Decimal = Field(ge=0)
+
+
+class ChanceRules(_Rules):
+    """Expected coincidences up to which an amount is evidence by itself (`coincidence.chance`)."""
+
+    sum: float = Field(gt=0, lt=0.05)
+    difference: float = Field(gt=0, lt=0.05)
 
 
 class EvidenceWeights(_Rules):
@@ -126,6 +155,7 @@ class CashRules(_Rules):
     interest: InterestRules
     evidence: EvidenceWeights
     minimum: int = Field(ge=1)
+    chances: ChanceRules
     margin: int = Field(ge=1)
     limits: Limits
     max_parties: int = Field(ge=1)
@@ -137,6 +167,7 @@ class CashRules(_Rules):
     write_off_limit: dict[str, Decimal]
     write_off_approvers: tuple[str, ...]
     max_park_days: int = Field(ge=1)
+    other_purposes: tuple[str, ...]
     void_statuses: tuple[str, ...]
     orders: OrderRules
 

@@ -82,14 +82,16 @@ def test_a_credit_note_is_netted() -> None:
 def test_a_sum_without_reference_needs_a_sure_payer_and_no_other_choice() -> None:
     others = [
         {**INVOICE, "record_id": f"I{k}", "invoice_number": f"INV-2024-00{k}", "amount": amount}
-        for k, amount in ((2, "55.00"), (3, "31.00"))
+        for k, amount in ((2, "5512.37"), (3, "3108.41"))
     ]
-    silent = pay("86.00", None, payer_iban="DE01")
+    silent = pay("8620.78", None, payer_iban="DE01")
     assert [p[1] for p in posted(match([INVOICE, *others], [silent]))] == ["I2", "I3"]
-    by_name = pay("86.00", None, organisation_name_normalised="acme")
-    assert posted(match([INVOICE, *others], [by_name])) == []
-    off = pay("86.01", None, payer_iban="DE01")
+    like_a_name = pay("8620.78", None, payer_name="Acmee Ltd", organisation_name_normalised="acmee")
+    assert posted(match([INVOICE, *others], [like_a_name])) == []
+    off = pay("8620.79", None, payer_iban="DE01")
     assert posted(match([INVOICE, *others], [off])) == []
+    round_ones = [{**row, "amount": amount} for row, amount in zip(others, ("55.00", "31.00"), strict=True)]
+    assert posted(match([INVOICE, *round_ones], [pay("86.00", None, payer_iban="DE01")])) == []
 
 
 def test_a_remittance_advice_says_what_a_payment_is_for() -> None:
