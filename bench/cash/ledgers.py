@@ -5,6 +5,7 @@ What does not belong here: any measuring.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from crm_hygiene.sample.world import World
 
 PART_LINES = 1_000_000
 """Ledger lines that are drawn at a time; a larger ledger is drawn in parts with other customers."""
+ALL = "*"
+"""Every part of a ledger."""
 _INVOICES_PER_LINE = 0.512
 _INVOICES_PER_ORGANISATION = 6
 
@@ -31,9 +34,14 @@ def shaped(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     )
 
 
+def folder_of(work: Path, lines: int, profile: str, seed: int) -> Path:
+    """Where a ledger is kept."""
+    return work / "cash" / f"{lines}_{profile}_{seed}"
+
+
 def draw(folder: Path, lines: int, profile: str, seed: int) -> Path:
     """A folder with the tables of one ledger, `truth` and `cases`; kept where it was drawn before."""
-    target = folder / "cash" / f"{lines}_{profile}_{seed}"
+    target = folder_of(folder, lines, profile, seed)
     if (target / "drawn").exists():
         return target
     shutil.rmtree(target, ignore_errors=True)
@@ -57,6 +65,31 @@ def draw(folder: Path, lines: int, profile: str, seed: int) -> Path:
     return target
 
 
-def read(folder: Path, table: str) -> pl.DataFrame:
-    """One table of a drawn ledger."""
-    return pl.read_parquet(folder / table / "*.parquet")
+def parts_of(folder: Path) -> list[str]:
+    """Names of the parts that a ledger was drawn in."""
+    return sorted(path.stem for path in (folder / "conformed.payments").glob("*.parquet"))
+
+
+def scan(folder: Path, table: str, part: str = ALL) -> pl.LazyFrame:
+    """One table of a drawn ledger, or of one part of it."""
+    return pl.scan_parquet(folder / table / f"{part}.parquet")
+
+
+def read(folder: Path, table: str, columns: list[str] | None = None, part: str = ALL) -> pl.DataFrame:
+    """The same in memory, or some columns of it."""
+    return pl.read_parquet(folder / table / f"{part}.parquet", columns=columns)
+
+
+def main() -> None:
+    """Draw one ledger: `ledgers work lines profile seed`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=Path)
+    parser.add_argument("lines", type=int)
+    parser.add_argument("profile", choices=sorted(PROFILES))
+    parser.add_argument("seed", type=int)
+    given = parser.parse_args()
+    draw(given.work, given.lines, given.profile, given.seed)
+
+
+if __name__ == "__main__":
+    main()

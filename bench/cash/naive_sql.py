@@ -6,6 +6,8 @@ per payment are what such a join gives. What does not belong here: anything clev
 
 from __future__ import annotations
 
+import argparse
+import json
 import resource
 import time
 from pathlib import Path
@@ -40,8 +42,23 @@ from payer p join invoices i
 
 def naive(folder: Path, threads: int = 2) -> dict[str, Any]:
     """Score, seconds and rows of the naive SQL on a drawn ledger."""
-    invoices, payments = read(folder, "conformed.invoices"), read(folder, "conformed.payments")
-    organisations = read(folder, "conformed.organisations")
+    invoices = read(folder, "conformed.invoices", ["record_id", "tax_id", "currency", "amount", "due_date"])
+    payments = read(
+        folder,
+        "conformed.payments",
+        [
+            "record_id",
+            "currency",
+            "amount",
+            "booked_date",
+            "payer_tax_id",
+            "payer_iban",
+            "organisation_name_normalised",
+        ],
+    )
+    organisations = read(
+        folder, "conformed.organisations", ["iban", "tax_id", "organisation_name_normalised"]
+    )
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     with duckdb.connect() as connection:
         connection.execute(f"set threads = {threads}")
@@ -58,3 +75,16 @@ def naive(folder: Path, threads: int = 2) -> dict[str, Any]:
         "cpu_s": round(cpu, 2),
         **{k: found[k] for k in ("postings", "wrong", "precision", "recall", "automatic_rate")},
     }
+
+
+def main() -> None:
+    """Run it on one ledger: `naive_sql folder out`; `naive.json` in `out`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    (given.out / "naive.json").write_text(json.dumps(naive(given.folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """Reconciliation of generated ledgers with truth: automatic rate, precision, exceptions, cost.
 
-Two consecutive nights per ledger in a process of its own, beside the naive SQL in DuckDB. Seeds 1 to 10 are
-for tuning, a record takes fresh ones from 101 on.
+Two consecutive nights per ledger, beside the naive SQL in DuckDB; drawing, each night, scoring and the SQL in
+processes of their own, with Parquet files between them. Seeds 1 to 10 are for tuning, a record takes fresh
+ones from 101 on.
 """
 
 from __future__ import annotations
@@ -9,22 +10,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from bench.cash import transactions
-from bench.cash.ledgers import draw, read
-from bench.cash.naive_sql import naive
-from bench.cash.scoring import made_postings, score, score_reversals, wrong_postings
+from bench.cash.ledgers import folder_of
+from bench.cash.measured import PhaseError, measured
+from bench.cash.night import NIGHTS
 from bench.results import write_results
 
-PROJECT = Path(__file__).parent.parent.parent
 PROFILES = ("referenced", "bare")
 BARS = {"referenced": 0.90, "bare": 0.70}
 """Automatic rate asked for; precision is asked to be 1.0000 everywhere."""
@@ -39,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", nargs="+", choices=[*PROFILES, "transactions"], help="profiles, or the public set"
     )
+    parser.add_argument(
+        "--apart", action="store_true", help="every million lines as books of their own, one after the other"
+    )
     parser.add_argument("--shuffles", type=int, default=0, help="runs more with rows in another order")
     parser.add_argument("--threads", type=int, nargs="+", default=[2], help="threads; lines must be the same")
     parser.add_argument(
@@ -46,49 +47,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _nights(folder: Path, threads: int, shuffles: int) -> tuple[dict[str, Any] | None, Path]:
-    result = folder / f"nights_{threads}.json"
-    result.unlink(missing_ok=True)
-    with result.with_suffix(".log").open("w") as log:
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "bench.cash.two_nights",
-                str(folder),
-                str(result),
-                "--shuffles",
-                str(shuffles),
-            ],
-            cwd=PROJECT,
-            env={**os.environ, "POLARS_MAX_THREADS": str(threads), "PYTHONPATH": str(PROJECT)},
-            stderr=log,
-            check=False,
-        )
-    return (json.loads(result.read_text()) if result.exists() else None), result
+def _nights(
+    folder: Path, out: Path, threads: int, shuffle: int | None = None, *, apart: bool = False
+) -> list[dict[str, Any]]:
+    """Both nights, each in a process of its own; what each told, and what its whole process took."""
+    found = []
+    for night in NIGHTS:
+        words = [str(folder), str(out), night, *(["--shuffle", str(shuffle)] if shuffle is not None else [])]
+        words += ["--apart"] if apart else []
+        process = measured("bench.cash.night", words, out / f"{night}.log", threads)
+        found.append({**json.loads((out / f"{night}.json").read_text()), "process": process})
+    return found
 
 
 def measure(
-    work: Path, lines: int, profile: str, seed: int, threads: list[int], shuffles: int
+    work: Path, lines: int, profile: str, seed: int, threads: list[int], shuffles: int, *, apart: bool = False
 ) -> dict[str, Any]:
-    """Both nights on one ledger, held against its truth, and the naive SQL on the same frames."""
-    folder = draw(work, lines, profile, seed)
-    found: dict[str, Any] = {"asked_lines": lines, "profile": profile, "seed": seed}
-    hashes: set[str] = set()
-    for count in threads:
-        nights, result = _nights(folder, count, shuffles if count == threads[0] else 0)
-        if nights is None:
-            return {**found, "failed": f"see {result.with_suffix('.log')}"}
-        hashes |= set(nights.pop("hashes"))
-        if count == threads[0]:
-            allocations = pl.read_parquet(result.with_suffix(".allocations.parquet"))
-            truth, cases = read(folder, "truth"), read(folder, "cases")
-            made = made_postings(allocations, cases)
-            wrong = wrong_postings(made, truth, cases)
-            wrong.write_parquet(folder / "wrong.parquet")
-            found |= {**nights, **score(made, truth, cases), "reversals": score_reversals(allocations, cases)}
-            found["wrong_by_case"] = dict(wrong["case"].value_counts().sort("case").iter_rows())
-    return {**found, "is_deterministic": len(hashes) == 1, "naive_sql": naive(folder)}
+    """Every phase of one ledger: drawing, both nights, scoring, the naive SQL on the same frames.
+
+    `phases` has wall and CPU seconds and the peak of memory of each phase's own process; a night's own are
+    those of reconciling alone, without start and reading.
+    """
+    asked: dict[str, Any] = {"asked_lines": lines, "profile": profile, "seed": seed}
+    folder = folder_of(work, lines, profile, seed)
+    out = folder / "nights"
+    out.mkdir(parents=True, exist_ok=True)
+    phases: dict[str, Any] = {}
+    try:
+        if not (folder / "drawn").exists():
+            words = [str(work), str(lines), profile, str(seed)]
+            phases["drawing"] = measured("bench.cash.ledgers", words, work / "drawing.log")
+            out.mkdir(parents=True, exist_ok=True)
+        nights = _nights(folder, out, threads[0], apart=apart)
+        phases |= {f"{name} night": night.pop("process") for name, night in zip(NIGHTS, nights, strict=True)}
+        phases["scoring"] = measured("bench.cash.scoring", [str(folder), str(out)], out / "scoring.log")
+        phases["naive SQL"] = measured("bench.cash.naive_sql", [str(folder), str(out)], out / "naive.log")
+        hashes = {nights[-1]["hash"]}
+        again = [(count, None) for count in threads[1:]] + [(threads[0], seed) for seed in range(shuffles)]
+        for number, (count, shuffle) in enumerate(again):
+            other = folder / "nights_again" / str(number)
+            other.mkdir(parents=True, exist_ok=True)
+            hashes.add(_nights(folder, other, count, shuffle, apart=apart)[-1]["hash"])
+            shutil.rmtree(other)
+    except PhaseError as error:
+        return {**asked, "phases": phases, "failed": str(error)}
+    return {
+        **asked,
+        "lines": nights[-1]["lines"],
+        "books": nights[-1].get("books", 1),
+        "nights": [{k: night[k] for k in ("lines", "wall_s", "cpu_s", "peak_mib")} for night in nights],
+        "phases": phases,
+        "allocation_kinds": nights[-1]["allocation_kinds"],
+        "exceptions": nights[-1]["exceptions"],
+        **json.loads((out / "score.json").read_text()),
+        "is_deterministic": len(hashes) == 1,
+        "compared_runs": 1 + len(again),
+        "naive_sql": json.loads((out / "naive.json").read_text()),
+    }
 
 
 def show(results: list[dict[str, Any]], console: Console) -> None:
@@ -114,12 +129,27 @@ def show(results: list[dict[str, Any]], console: Console) -> None:
             f"{sum(one['exceptions'].values()):,}",
             " + ".join(str(n["wall_s"]) for n in one["nights"]),
             " + ".join(str(n["cpu_s"]) for n in one["nights"]),
-            f"{one['peak_mib']:,}",
-            "yes" if one["is_deterministic"] else "NO",
+            " + ".join(f"{n['peak_mib']:,}" for n in one["nights"]),
+            ("yes" if one["is_deterministic"] else "NO") if one["compared_runs"] > 1 else "one run",
             f"{one['naive_sql']['precision']:.4f}",
             f"{one['naive_sql']['automatic_rate']:.4f}",
         )
     console.print(table)
+    phases = Table(title="phases, whole processes")
+    for title in ("lines", "profile", "seed", "phase", "wall s", "CPU s", "peak MiB"):
+        phases.add_column(title, justify="right")
+    for one in results:
+        for name, took in one["phases"].items():
+            phases.add_row(
+                f"{one.get('lines', one['asked_lines']):,}",
+                one["profile"],
+                str(one["seed"]),
+                name,
+                str(took["wall_s"]),
+                str(took["cpu_s"]),
+                f"{took['peak_mib']:,}",
+            )
+    console.print(phases)
 
 
 def command(given: argparse.Namespace, console: Console) -> None:
@@ -127,7 +157,7 @@ def command(given: argparse.Namespace, console: Console) -> None:
     wanted = given.only or [*PROFILES, "transactions"]
     seeds = [int(seed) for seed in given.seeds.split(",")]
     results = [
-        measure(given.work.resolve(), lines, profile, seed, given.threads, given.shuffles)
+        measure(given.work.resolve(), lines, profile, seed, given.threads, given.shuffles, apart=given.apart)
         for lines in given.lines
         for profile in PROFILES
         if profile in wanted

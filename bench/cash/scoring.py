@@ -7,9 +7,14 @@ not belong here: making postings.
 
 from __future__ import annotations
 
+import argparse
+import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+from bench.cash.ledgers import read
 
 PAIR = ["payment_record_id", "invoice_record_id"]
 _SETTLES = ("payment", "fee", "discount", "write_off", "credit_note", "exchange")
@@ -111,3 +116,32 @@ def score_reversals(allocations: pl.DataFrame, cases: pl.DataFrame) -> dict[str,
     posted = posted.filter(pl.col("reverses_allocation_id").is_null())
     standing = back.join(posted, on="payment_record_id", how="semi").height
     return {"returns": back.height, "standing": standing, "contra_lines": contra.height, "untrue": untrue}
+
+
+_LINE = [
+    "allocation_id", "payment_record_id", "invoice_record_id", "allocation_kind", "allocated_amount",
+    "reverses_allocation_id", "decision_id",
+]  # fmt: skip
+
+
+def main() -> None:
+    """Score the second night: `scoring folder out`; `score.json` in `out`, `wrong.parquet` beside it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    allocations = read(given.out, "second.allocations", _LINE)
+    truth, cases = read(given.folder, "truth"), read(given.folder, "cases")
+    made = made_postings(allocations, cases)
+    wrong = wrong_postings(made, truth, cases)
+    wrong.write_parquet(given.out / "wrong.parquet")
+    found = {
+        **score(made, truth, cases),
+        "reversals": score_reversals(allocations, cases),
+        "wrong_by_case": dict(wrong["case"].value_counts().sort("case").iter_rows()),
+    }
+    (given.out / "score.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

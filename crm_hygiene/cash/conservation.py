@@ -13,6 +13,7 @@ from crm_hygiene.errors import GateStopped
 
 BROKEN = pl.Schema({"rule": pl.String(), "about": pl.String(), "expected": pl.Int64(), "found": pl.Int64()})
 _SAME_SIDE = ("payment", "interest", "refund")
+_SPENT = ("applied_amount", "refunded_amount", "written_off_amount")
 
 
 def broken_conservation(
@@ -73,13 +74,13 @@ def _per_payment(effects: pl.DataFrame, payments: pl.DataFrame) -> list[pl.DataF
         payments.select(
             pl.col("source").alias("payment_source"),
             pl.col("record_id").alias("payment_record_id"),
-            *(to_units(c) for c in ("amount", "applied_amount", "refunded_amount", "unapplied_amount")),
+            *(to_units(c) for c in ("amount", "unapplied_amount", *_SPENT)),
         )
         .join(sums, on=PAYMENT_KEY, how="left")
         .with_columns(pl.col("used").fill_null(0))
     )
     about = _about(PAYMENT_KEY)
-    told = pl.col("applied_amount") + pl.col("refunded_amount")
+    told = pl.sum_horizontal(_SPENT)
     amount, spent = pl.col("amount"), pl.col("used")
     return [
         state.filter((spent < 0) | ((spent > amount) & (spent > 0))).select(
@@ -88,7 +89,7 @@ def _per_payment(effects: pl.DataFrame, payments: pl.DataFrame) -> list[pl.DataF
         state.filter(told != spent).select(_named("a payment's state is its lines", about, spent, told)),
         state.filter(told + pl.col("unapplied_amount") != amount).select(
             _named(
-                "applied, refunded and unapplied are the amount",
+                "applied, refunded, written off and unapplied are the amount",
                 about,
                 amount,
                 told + pl.col("unapplied_amount"),
@@ -144,7 +145,8 @@ def _per_invoice(effects: pl.DataFrame, invoices: pl.DataFrame) -> list[pl.DataF
 def _per_currency(effects: pl.DataFrame) -> pl.DataFrame:
     """What payments give is what invoices take, by currency; credit notes give what they take."""
     same = effects.filter(pl.col("used_currency") == pl.col("currency"))
-    is_money = pl.col("effect").is_in(list(_SAME_SIDE))
+    is_rest = (pl.col("effect") == "write_off") & pl.col("invoice_record_id").is_null()
+    is_money = pl.col("effect").is_in(list(_SAME_SIDE)) | is_rest
     sums = same.group_by("currency").agg(
         pl.col("used_amount").sum().alias("given"),
         pl.col("allocated_amount").filter(is_money).sum().alias("taken"),

@@ -63,10 +63,14 @@ def apply_decisions(
         ledger.reverse(lines, stage=STAGE, evidence=told, decision_id=str(decision))
     gone = set(back["allocation_id"])
     found = Decided(set(), set(), {}, {})
+    # What is decided about a reversal is no posting (`decided_reversals`), parking aside.
+    reversing = payments.filter("is_taking_back").select(_PAYMENT_KEY_HERE)
     in_force = (
         decisions.filter(
             (pl.col("decision_kind") != "revoke") & ~pl.col("cash_decision_id").is_in(list(revoked))
         )
+        .join(reversing.with_columns(pl.lit(value=True).alias("reverses")), on=PAYMENT_KEY, how="left")
+        .filter((pl.col("decision_kind") == "park") | pl.col("reverses").is_null())
         .join(
             payments.select(*_PAYMENT_KEY_HERE, "p", pl.col("currency").alias("paid_in")),
             on=PAYMENT_KEY,
@@ -77,7 +81,7 @@ def apply_decisions(
             on=INVOICE_KEY,
             how="left",
         )
-        .with_columns(to_units("amount"), pl.col("p", "i").fill_null(NOBODY))
+        .with_columns(*(to_units(c) for c in _MONEY), pl.col("p", "i").fill_null(NOBODY))
         .sort("decided_at", "cash_decision_id")
     )
     automatic = live.filter(pl.col("decision_id").is_null() & ~pl.col("allocation_id").is_in(list(gone)))
@@ -98,7 +102,8 @@ def apply_decisions(
             asked = in_force.filter(
                 (pl.col("p") == p) & pl.col("decision_kind").is_in(["apply", "split", "refund"])
             )
-            wanted = asked.filter(~pl.col("cash_decision_id").is_in(list(carried_out)))["amount"].sum()
+            new = asked.filter(~pl.col("cash_decision_id").is_in(list(carried_out)))
+            wanted = new.select(pl.coalesce("used_amount", "amount").sum()).item()
             if mine.height and (row["amount"] is None or wanted > int(ledger.payment_open[p])):
                 told = dict.fromkeys(
                     mine["allocation_id"], f"decision {row['cash_decision_id']} settles the payment otherwise"
@@ -114,6 +119,7 @@ def apply_decisions(
     return found
 
 
+_MONEY = ("amount", "used_amount", "exchange_amount")
 _PAYMENT_KEY_HERE = [pl.col("source").alias("payment_source"), pl.col("record_id").alias("payment_record_id")]
 _INVOICE_KEY_HERE = [pl.col("source").alias("invoice_source"), pl.col("record_id").alias("invoice_record_id")]
 
@@ -130,10 +136,14 @@ def _carry_out(ledger: Ledger, row: dict[str, object]) -> str | None:
             return "the payment has not so much left"
         lines = [Line(NOBODY, "refund", amount, amount)]
     elif kind == "write_off":
-        amount = owed if given is None else int(given)  # type: ignore[call-overload]
-        if i == NOBODY or not 0 < amount <= owed:
+        of_payment = i == NOBODY and row["invoice_record_id"] is None
+        most = have if of_payment else owed
+        amount = most if given is None else int(given)  # type: ignore[call-overload]
+        if of_payment and not 0 < amount <= have:
+            return "the payment has not so much left"
+        if not of_payment and (i == NOBODY or not 0 < amount <= owed):
             return "the invoice has not so much open"
-        lines = [Line(i, "write_off", 0, amount)]
+        lines = [Line(i, "write_off", amount if of_payment else 0, amount)]
     else:
         same = row["paid_in"] == row["owed_in"]
         amount = min(have, owed) if given is None else int(given)  # type: ignore[call-overload]
@@ -145,8 +155,16 @@ def _carry_out(ledger: Ledger, row: dict[str, object]) -> str | None:
             return "the invoice has not so much open"
         if have <= 0 or (same and amount > have):
             return "the payment has not so much left"
-        # In another currency the clerk says what the rest of the payment is worth.
-        lines = [Line(i, "payment", amount if same else have, amount)]
+        if same:
+            lines = [Line(i, "payment", amount, amount)]
+        else:
+            # Older decisions say only what all that is left of the payment is worth.
+            used = have if row["used_amount"] is None else int(row["used_amount"])  # type: ignore[call-overload]
+            gap = int(row["exchange_amount"] or 0)  # type: ignore[call-overload]
+            if used > have or used <= 0:
+                return "the payment has not so much left"
+            lines = [Line(i, "payment", used, amount - gap)]
+            lines += [Line(i, "exchange", 0, gap)] if gap else []
     who = f"decided by {row['decided_by']}" + (f": {row['reason']}" if row["reason"] else "")
     ledger.post(
         p, lines, stage=STAGE, kind=kind, score=None, evidence=who, decision_id=str(row["cash_decision_id"])

@@ -90,7 +90,8 @@ class Ledger:
         have = int(self.payment_open[p]) if p != NOBODY else 0
         net: defaultdict[int, int] = defaultdict(int)
         for line in lines:
-            if line.kind not in BESIDE_INVOICE:
+            # The rest of a payment is written off of the payment alone.
+            if line.kind not in BESIDE_INVOICE and line.i != NOBODY:
                 net[line.i] += line.allocated
         if not 0 <= used <= have or any(not _fits(n, int(self.invoice_open[i])) for i, n in net.items()):
             raise ValueError(f"posting {list(lines)} of payment row {p} breaks conservation")
@@ -231,7 +232,10 @@ def with_effect(allocations: pl.DataFrame) -> pl.DataFrame:
 
 
 def used_by_payment(effects: pl.DataFrame) -> pl.DataFrame:
-    """Per payment `used`, `fee`, `refunded` in ten-thousandths and `has_live`, of `with_effect`'s lines."""
+    """Per payment `used` with `fee`, `refunded`, `written_off` in ten-thousandths, and `has_live`.
+
+    Of `with_effect`'s lines.
+    """
     of = pl.col("effect")
     return (
         effects.filter(pl.col("payment_record_id").is_not_null())
@@ -240,6 +244,7 @@ def used_by_payment(effects: pl.DataFrame) -> pl.DataFrame:
             pl.col("used_amount").sum().alias("used"),
             pl.col("allocated_amount").filter(of == "fee").sum().alias("fee"),
             pl.col("used_amount").filter(of == "refund").sum().alias("refunded"),
+            pl.col("used_amount").filter(of == "write_off").sum().alias("written_off"),
             pl.col("is_live").any().alias("has_live"),
             ((pl.col("stage_name") == "reversal") & (pl.col("allocation_kind") == "reversal"))
             .any()

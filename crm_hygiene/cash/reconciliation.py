@@ -14,6 +14,7 @@ from crm_hygiene.cash import decided, entries, exceptions, ledger, payers, refer
 from crm_hygiene.cash.advices import told_by_advice
 from crm_hygiene.cash.books import Books
 from crm_hygiene.cash.conservation import check_conservation
+from crm_hygiene.cash.decided_reversals import decided_reversals
 from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.matching import match
 from crm_hygiene.cash.pool import Pool
@@ -63,6 +64,7 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     live = ledger.live_lines(effects, paid, claims)
 
     taken_back, doubts = pair_reversals(paid, rules.reversal_days, rules.return_days)
+    taken_back, doubts = decided_reversals(books.decisions, paid, taken_back, doubts)
     gone = _take_back(book, live, taken_back, paid, effects)
     standing = _give_back_whole_batches(book, live.filter(~pl.col("p").is_in(list(gone))), paid)
     carried_out = set(previous["decision_id"].drop_nulls())
@@ -147,11 +149,17 @@ def _take_back(
     names = dict(paid.select("p", pl.format("{}/{}", "source", "record_id")).iter_rows())
     by = dict(taken_back.select("p", "by").iter_rows())
     lines = live.filter(pl.col("p").is_in(list(by)))
+    said = taken_back.filter(pl.col("decision_id").is_not_null())
     told = {
         key: f"entry {names[by[p]]} takes the payment back"
-        for key, p in lines.select("allocation_id", "p").iter_rows()
+        for key, p in lines.join(said, on="p", how="anti").select("allocation_id", "p").iter_rows()
     }
-    book.reverse(lines, stage="reversal", evidence=told)
+    book.reverse(lines.join(said, on="p", how="anti"), stage="reversal", evidence=told)
+    # Not in the stage of reversals: a payment whose decision is revoked is a payment again.
+    for p, decision, evidence in said.select("p", "decision_id", "evidence").sort("p").iter_rows():
+        mine = lines.filter(pl.col("p") == p)
+        why = dict.fromkeys(mine["allocation_id"], evidence)
+        book.reverse(mine, stage=decided.STAGE, evidence=why, decision_id=decision)
     earlier = ledger.keyed(paid, ledger.used_by_payment(effects), ledger.PAYMENT_KEY)
     gone = {*by, *earlier.filter(pl.col("is_taken_back").fill_null(value=False))["p"].to_list()}
     for p in gone:

@@ -23,6 +23,8 @@ _PARTS = {
     "interest": "interest_amount",
 }
 
+_SUMS = ("used", "fee", "refunded", "written_off")
+
 
 def invoice_states(invoices: pl.DataFrame, effects: pl.DataFrame, today: date) -> pl.DataFrame:
     """`reconciled.invoices`: amount = open + paid + fee + discount + exchange + credited + written off.
@@ -79,7 +81,7 @@ def invoice_states(invoices: pl.DataFrame, effects: pl.DataFrame, today: date) -
 
 
 def payment_states(payments: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFrame:
-    """`reconciled.payments`: applied + refunded + unapplied = amount for every entry.
+    """`reconciled.payments`: applied + refunded + written off + unapplied = amount for every entry.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def payment_states(payments: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFram
         `ledger.with_effect` of all allocations.
     """
     sums = used_by_payment(effects).drop("is_taken_back")
-    state = keyed(payments, sums, PAYMENT_KEY).with_columns(pl.col("used", "fee", "refunded").fill_null(0))
+    state = keyed(payments, sums, PAYMENT_KEY).with_columns(pl.col(*_SUMS).fill_null(0))
     rest = pl.col("amount") - pl.col("used")
     status = (
         pl.when(pl.col("amount") < 0).then(pl.lit("outgoing"))
@@ -102,14 +104,15 @@ def payment_states(payments: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFram
         .otherwise(pl.lit("unapplied"))
     )  # fmt: skip
     state = state.with_columns(
-        (pl.col("used") - pl.col("refunded")).alias("applied_amount"),
+        (pl.col("used") - pl.col("refunded") - pl.col("written_off")).alias("applied_amount"),
+        pl.col("written_off").alias("written_off_amount"),
         pl.col("refunded").alias("refunded_amount"),
         pl.col("fee").alias("fee_amount"),
         rest.alias("unapplied_amount"),
         status.alias("status"),
     ).with_columns(
         from_units(c)
-        for c in ("amount", "applied_amount", "fee_amount", "refunded_amount", "unapplied_amount")
+        for c in ("amount", "unapplied_amount", "applied_amount", *(f"{part}_amount" for part in _SUMS[1:]))
     )
     return _shaped(state, "reconciled.payments")
 

@@ -40,8 +40,8 @@ class Balances:
 
     Attributes
     ----------
-    payments, invoices
-        rows by record.
+    payments, invoices, entries
+        rows by record; entries are those of conformed.payments, as the bank told them.
     used, settled
         ten-thousandths that decisions without a posting take from a payment, from an invoice.
     written_off
@@ -53,6 +53,7 @@ class Balances:
     used: dict[Record, int] = field(default_factory=dict)
     settled: dict[Record, int] = field(default_factory=dict)
     written_off: dict[tuple[str, Record], int] = field(default_factory=dict)
+    entries: dict[Record, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -64,7 +65,12 @@ class Balances:
         waiting: pl.DataFrame,
     ) -> Balances:
         """The balances of the records named; `standing` and `waiting` are rows of the log of decisions."""
-        found = cls(rows_of(lake, PAYMENTS, payments), rows_of(lake, INVOICES, invoices))
+        payments = list(payments)
+        found = cls(
+            rows_of(lake, PAYMENTS, payments),
+            rows_of(lake, INVOICES, invoices),
+            entries=rows_of(lake, "conformed.payments", payments),
+        )
         for row in waiting.iter_rows(named=True):
             found.take(line_of(row))
         for row in standing.filter(pl.col("decision_kind") == "write_off").iter_rows(named=True):
@@ -81,10 +87,10 @@ class Balances:
 
     def take(self, line: Line) -> None:
         """Lower what is left by a decision; a write-off of an invoice takes nothing from the payment."""
-        if line.amount is None:
+        if line.amount is None or line.takes_back is not None:
             return
-        if line.payment is not None and not (line.kind == "write_off" and line.invoice is not None):
-            self.used[line.payment] = self.used.get(line.payment, 0) + line.amount
+        if line.payment is not None and line.taken:
+            self.used[line.payment] = self.used.get(line.payment, 0) + line.taken
         if line.invoice is not None:
             self.settled[line.invoice] = self.settled.get(line.invoice, 0) + line.amount
 

@@ -15,7 +15,8 @@ from crm_hygiene.cash_desk.amounts import plain, read_amount
 from crm_hygiene.cash_desk.balances import PAYMENTS, rows_of
 from crm_hygiene.cash_desk.case import EXCEPTIONS, invoice_of, payment_of
 from crm_hygiene.cash_desk.deciding import Desk, WriteOffRefused
-from crm_hygiene.cash_desk.decision_log import CashLog, DecisionKind, Line
+from crm_hygiene.cash_desk.decision_log import CashLog, DecisionKind, Line, taken_back_of
+from crm_hygiene.cash_desk.exchange import read_rate
 from crm_hygiene.cash_desk.invoice_names import InvoiceNames
 from crm_hygiene.cash_desk.proposals import Proposal, Wish, parts_in, split_of
 from crm_hygiene.contract import contract_of, nearest
@@ -28,7 +29,11 @@ from crm_hygiene.stewardship.spreadsheet import read_csv
 from crm_hygiene.stewardship.suggestions import UnknownTarget, closest
 from crm_hygiene.stewardship.targets import parse_record
 
-_COLUMNS = ("decision", "invoice", "amount", "until", "reason", "exception_id", "payment")
+_COLUMNS = (
+    "decision", "invoice", "amount", "paid", "rate", "takes_back", "until", "reason", "exception_id",
+    "payment",
+)  # fmt: skip
+_REST = "write off rest"
 _WORDS: dict[str, DecisionKind] = {
     "apply": "apply",
     "split": "split",
@@ -63,8 +68,12 @@ class CashImport:
     blank: int
 
 
+def _word(cell: str) -> str:
+    return " ".join(cell.strip().casefold().replace("_", " ").replace("-", " ").split())
+
+
 def _kind(cell: str) -> DecisionKind:
-    word = " ".join(cell.strip().casefold().replace("_", " ").replace("-", " ").split())
+    word = _word(cell)
     if word in _WORDS:
         return _WORDS[word]
     raise ConfigurationError(
@@ -106,21 +115,35 @@ def _proposal(cells: Mapping[str, str], currency: str, invoices: InvoiceNames) -
     reason = cells.get("reason", "").strip() or None
     if cells["decision"].strip().isdigit():
         return _suggested(cells, currency, reason, invoices)
-    kind = _kind(cells["decision"])
+    is_rest = _word(cells["decision"]) == _REST
+    kind: DecisionKind = "write_off" if is_rest else _kind(cells["decision"])
     named, amount = cells.get("invoice", "").strip(), cells.get("amount", "").strip()
     if kind == "park":
         return Proposal((Wish("park"),), reason, _until(cells.get("until", "")))
     if kind == "split":
         parts = parts_in(named, currency)
         return split_of([(invoices.find(word), value) for word, value in parts], reason)
+    more = {name: cells.get(name, "").strip() for name in ("paid", "rate", "takes_back")}
+    if kind != "apply" and any(more.values()):
+        raise ConfigurationError("paid, rate and takes_back go with apply; empty them")
+    if more["takes_back"]:
+        if named or amount or more["paid"] or more["rate"]:
+            raise ConfigurationError("takes_back says it all; empty invoice, amount, paid and rate")
+        return Proposal((Wish("apply", takes_back=parse_record(more["takes_back"])),), reason)
     if kind == "apply" and not named:
         raise ConfigurationError("apply needs the invoice in the column invoice")
     if kind == "refund" and named:
         raise ConfigurationError("a refund goes to the payer, not to an invoice; empty the column invoice")
-    if kind == "write_off" and not amount:
+    if is_rest and named:
+        raise ConfigurationError("write off rest is of the payment; empty the column invoice")
+    if kind == "write_off" and not amount and not is_rest:
         raise ConfigurationError("a write-off needs its amount in the column amount")
     invoice = invoices.find(named) if named else None
-    return Proposal((Wish(kind, invoice, read_amount(amount, currency) if amount else None),), reason)
+    told_in = invoices.currencies[invoice] if invoice else currency
+    value = read_amount(amount, told_in) if amount else None
+    used = read_amount(more["paid"], currency) if more["paid"] else None
+    rate = read_rate(more["rate"]) if more["rate"] else None
+    return Proposal((Wish(kind, invoice, value, used, rate, is_rest=is_rest),), reason)
 
 
 @dataclass
@@ -190,7 +213,7 @@ def _history(claim: _Claim, log: CashLog) -> str | None:
         if wish.kind == "park":
             line = Line("park", payment, None, until=claim.proposal.until)
         else:
-            if wish.amount is None:
+            if wish.is_open:
                 return _taken_whole(claim, wish, log)
             line = Line(wish.kind, payment, wish.invoice, wish.amount, claim.exception["currency"])
         _, standing, taken_back = log.said_before(line)
@@ -207,6 +230,7 @@ def _taken_whole(claim: _Claim, wish: Wish, log: CashLog) -> str | None:
             row["decision_kind"] == wish.kind
             and row["exception_id"] == claim.exception["exception_id"]
             and invoice_of(row) == wish.invoice
+            and taken_back_of(row) == wish.takes_back
         ):
             return "revoked" if row["cash_decision_id"] in log.revoked else "standing"
     return None
@@ -270,6 +294,7 @@ def import_decisions(
         except ConfigurationError as error:
             refused.append(RefusedLine(line.number, _reason(night.lake, line.cells, exceptions, error)))
     payments = [key for claim in claims if (key := payment_of(claim.exception)) is not None]
+    payments += [w.takes_back for claim in claims for w in claim.proposal.wishes if w.takes_back]
     invoices = [wish.invoice for claim in claims for wish in claim.proposal.wishes if wish.invoice]
     invoices += [key for claim in claims if (key := invoice_of(claim.exception)) is not None]
     desk = Desk.open(night, payments, invoices, by, now or datetime.now(UTC))

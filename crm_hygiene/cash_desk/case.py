@@ -16,6 +16,7 @@ import polars as pl
 from crm_hygiene.cash.money import units
 from crm_hygiene.cash_desk.balances import INVOICES, PAYMENTS, Balances, rows_of
 from crm_hygiene.cash_desk.decision_log import CashLog
+from crm_hygiene.cash_desk.reversing import REVERSAL, PaymentCandidate, payments_taken_back
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
@@ -159,8 +160,8 @@ class Case:
         row of conformed.payments: what the bank says.
     unapplied
         what the payment has left, in ten-thousandths, less what is decided already.
-    suggestions, candidates
-        the best first.
+    suggestions, candidates, payments
+        the best first; `payments` are those that a reversal may take back.
     decisions
         standing decisions about the payment or, without one, the invoice.
     """
@@ -172,6 +173,7 @@ class Case:
     suggestions: tuple[Suggestion, ...]
     candidates: tuple[Candidate, ...]
     decisions: tuple[dict[str, Any], ...]
+    payments: tuple[PaymentCandidate, ...] = ()
 
 
 def read_case(lake: Lake, row: dict[str, Any], log: CashLog) -> Case:
@@ -202,7 +204,8 @@ def read_case(lake: Lake, row: dict[str, Any], log: CashLog) -> Case:
     ]
     entry = rows_of(lake, "conformed.payments", payments).get(record, {}) if record else {}
     unapplied = balances.unapplied(record) if record in balances.payments and record else 0
-    return Case(row, payment, entry, unapplied, suggestions, candidates, tuple(decisions))
+    back = payments_taken_back(lake, payment) if row["exception_type"] == REVERSAL else ()
+    return Case(row, payment, entry, unapplied, suggestions, candidates, tuple(decisions), back)
 
 
 def _of_same_customer(lake: Lake, payment: dict[str, Any] | None) -> list[Record]:

@@ -1,8 +1,8 @@
 """Deciding: every check before a decision is written, and the writing.
 
 A decision never takes more than a payment has left or an invoice is open for, decisions that wait for the
-next night included; it never crosses currencies; a write-off above the limit is for those whom the rules
-name. What does not belong here: reading what the clerk typed (`proposals`).
+next night included; a write-off above the limit is for those whom the rules name. What does not belong
+here: reading what the clerk typed (`proposals`), other currencies (`exchange`), reversals (`reversing`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from crm_hygiene.cash.rules import CashRules
 from crm_hygiene.cash_desk.balances import Balances, written_off_of
 from crm_hygiene.cash_desk.case import find_exception, invoice_of, payment_of
 from crm_hygiene.cash_desk.decision_log import CashLog, Line, append, as_acts, row_of
+from crm_hygiene.cash_desk.exchange import Exchanged, bank_rate, exchanged
 from crm_hygiene.cash_desk.proposals import Proposal, Wish
+from crm_hygiene.cash_desk.reversing import REVERSAL, reversal_line, settled_outside
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.linkage.records import Record, written
 from crm_hygiene.night import Night, cash_rules_of
@@ -114,7 +116,8 @@ class Desk:
         same = self._waiting_for(payment, proposal)
         if same:
             return 0, same
-        lines = [self._line(exception, payment, wish, proposal) for wish in proposal.wishes]
+        several = len(proposal.wishes) > 1
+        lines = [self._line(exception, payment, wish, proposal, several) for wish in proposal.wishes]
         said = [(line, *self._said_before(line)) for line in lines]
         repeated = [row for _, _, row in said if row is not None]
         fresh = [(line, decision_id) for line, decision_id, row in said if row is None]
@@ -145,7 +148,7 @@ class Desk:
     def _waiting_for(self, payment: Record | None, proposal: Proposal) -> list[dict[str, Any]]:
         """Where all that can be is asked for: the waiting decision that took all there was."""
         (wish, *more) = proposal.wishes
-        if more or wish.amount is not None or wish.kind not in ("apply", "refund"):
+        if more or wish.amount is not None or wish.kind not in ("apply", "refund") or wish.takes_back:
             return []
         return self.taken.get((wish.kind, payment, wish.invoice), [])
 
@@ -154,7 +157,12 @@ class Desk:
         return decision_id, row or self.made.get(decision_id)
 
     def _line(
-        self, exception: dict[str, Any], payment: Record | None, wish: Wish, proposal: Proposal
+        self,
+        exception: dict[str, Any],
+        payment: Record | None,
+        wish: Wish,
+        proposal: Proposal,
+        several: bool = False,
     ) -> Line:
         """What a wish says once all that was left open is filled in."""
         if wish.kind == "park":
@@ -168,36 +176,81 @@ class Desk:
                 )
             about = invoice_of(exception) if payment is None else None
             return Line("park", payment, about, until=until)
+        if payment is not None and (wish.takes_back or exception.get("exception_type") == REVERSAL):
+            return self._reversal(exception, payment, wish, proposal.reason)
         invoice = wish.invoice
-        if wish.kind == "write_off" and invoice is None:
+        if wish.kind == "write_off" and invoice is None and not wish.is_rest:
             invoice = invoice_of(exception)
         if payment is None and wish.kind != "write_off":
             raise ConfigurationError(
                 f"the exception is about an invoice without a payment: there is nothing to {wish.kind}; "
                 "write it off or park it"
             )
-        if wish.kind == "write_off" and invoice is None:
+        if wish.kind == "write_off" and invoice is None and (payment is None or not wish.is_rest):
             raise ConfigurationError(
-                "the exception names no invoice: say what is written off with --invoice; the rest of a "
-                "payment is not written off but applied, refunded or parked"
+                "the exception names no invoice: say what is written off with --invoice, or --rest for what "
+                "is left of the payment"
             )
         if invoice is not None and invoice not in self.balances.invoices:
             raise ConfigurationError(f"invoice {written(invoice)} is not in the books any more")
-        currency = self._currency(payment, invoice)
+        if wish.kind in ("apply", "split") and payment is not None and invoice is not None:
+            crossed = self._crossed(payment, invoice, wish, several)
+            if crossed is not None:
+                return crossed
+        if wish.used is not None or wish.rate is not None or wish.exchange is not None:
+            raise ConfigurationError("--paid and --rate are for an invoice in another currency")
+        currency = self._currency(payment, invoice, wish)
         amount = wish.amount
         if amount is None:
             amount = self._most(payment, invoice)
         return Line(wish.kind, payment, invoice, amount, currency)
 
-    def _currency(self, payment: Record | None, invoice: Record | None) -> str:
+    def _reversal(self, exception: dict[str, Any], entry: Record, wish: Wish, reason: str | None) -> Line:
+        """What a wish about a reversal says."""
+        if wish.kind == "apply" and wish.takes_back is not None:
+            made = list(self.made.values())
+            books = self.balances.payments
+            return reversal_line(exception, entry, wish.takes_back, books, self.log, made, self.rules, reason)
+        if wish.kind == "refund" and wish.amount is None:
+            return settled_outside(entry, self.balances.payments)
+        raise ConfigurationError(
+            "the entry takes an earlier payment back: name it with apply --payment source:record_id; or "
+            "refund, where the books have nothing to take back; or park it"
+        )
+
+    def _crossed(self, payment: Record, invoice: Record, wish: Wish, several: bool) -> Line | None:
+        """The line between two currencies; None where they are the same."""
+        paid_in = str(self.balances.payments[payment]["currency"])
+        billed_in = str(self.balances.invoices[invoice]["currency"])
+        if paid_in == billed_in:
+            return None
+        if several or wish.kind == "split":
+            raise ConfigurationError(
+                f"the payment is in {paid_in}, invoice {written(invoice)} in {billed_in}: decide it invoice "
+                "by invoice, with apply --amount and --paid"
+            )
+        left, is_open = self.balances.unapplied(payment), self.balances.open(invoice)
+        if wish.exchange is not None and wish.amount is not None:
+            found = Exchanged(left, wish.amount, wish.exchange)
+        else:
+            rate = wish.rate or bank_rate(self.balances.entries.get(payment, {}))
+            found = exchanged(paid_in, billed_in, left, is_open, wish.used, wish.amount, rate, self.rules)
+        return Line(
+            "apply",
+            payment,
+            invoice,
+            found.amount,
+            billed_in,
+            used=found.used,
+            used_currency=paid_in,
+            exchange=found.gap or None,
+        )
+
+    def _currency(self, payment: Record | None, invoice: Record | None, wish: Wish) -> str:
         paid = self.balances.payments[payment]["currency"] if payment else None
         billed = self.balances.invoices[invoice]["currency"] if invoice else None
-        if paid and billed and paid != billed:
-            raise ConfigurationError(
-                f"the payment is in {paid}, invoice {written(invoice or ('', ''))} in {billed}; a decision "
-                "does not cross currencies: park it, or post the exchange in the ledger"
-            )
-        return str(paid or billed)
+        # A write-off takes nothing from the payment, so the invoice's currency alone counts.
+        return str(billed if wish.kind == "write_off" and billed else paid or billed)
 
     def _most(self, payment: Record | None, invoice: Record | None) -> int:
         """All of a payment that an invoice can take."""
@@ -214,17 +267,16 @@ class Desk:
             dict(self.balances.settled),
         )
         for line in lines:
-            if line.kind == "park":
+            if line.kind == "park" or line.takes_back or self._is_back(line):
                 continue
             assert line.amount is not None
             asked = text(line.amount, line.currency or "")
-            uses_payment = line.payment and not (line.kind == "write_off" and line.invoice)
-            if uses_payment and line.payment:
-                left = trial.unapplied(line.payment)
-                if left <= 0 or line.amount > left:
+            if line.payment and not (line.kind == "write_off" and line.invoice):
+                left, paid_in = trial.unapplied(line.payment), line.used_currency or line.currency or ""
+                if left <= 0 or line.taken > left:
                     raise ConfigurationError(
-                        f"{asked} is more than payment {written(line.payment)} has left: "
-                        f"{_left(left, line, trial.used.get(line.payment, 0))}"
+                        f"{text(line.taken, paid_in)} is more than payment {written(line.payment)} has left: "
+                        f"{_left(left, paid_in, trial.used.get(line.payment, 0))}"
                     )
             if line.invoice:
                 opened = trial.open(line.invoice)
@@ -233,11 +285,16 @@ class Desk:
                 if opened == 0 or line.amount > opened:
                     raise ConfigurationError(
                         f"{asked} is more than invoice {written(line.invoice)} is open for: "
-                        f"{_left(opened, line, trial.settled.get(line.invoice, 0))}"
+                        f"{_left(opened, line.currency or '', trial.settled.get(line.invoice, 0))}"
                     )
             if line.amount <= 0:
                 raise ConfigurationError("the amount must be above 0")
             trial.take(line)
+
+    def _is_back(self, line: Line) -> bool:
+        """Whether a line says that a reversal has nothing of the books to take back."""
+        row = self.balances.payments.get(line.payment) if line.payment else None
+        return line.kind == "refund" and row is not None and row["amount"] < 0
 
     def _check_write_off(self, line: Line, reason: str | None) -> None:
         if line.kind != "write_off":
@@ -263,9 +320,8 @@ class Desk:
         )
 
 
-def _left(amount: int, line: Line, decided: int) -> str:
+def _left(amount: int, currency: str, decided: int) -> str:
     """What is left in words, and why it is less than the books say."""
-    currency = line.currency or ""
     told = f"; decided and waiting, or in this decision: {text(decided, currency)}" if decided else ""
     return (text(amount, currency) if amount > 0 else "nothing") + told
 
@@ -293,9 +349,10 @@ def decide(night: Night, word: str, proposal: Proposal, by: str, now: datetime |
     payment = payment_of(exception)
     invoices = [wish.invoice for wish in proposal.wishes if wish.invoice is not None]
     named = invoice_of(exception)
+    others = [wish.takes_back for wish in proposal.wishes if wish.takes_back is not None]
     desk = Desk.open(
         night,
-        [payment] if payment else [],
+        [*([payment] if payment else []), *others],
         [*invoices, *([named] if named else [])],
         by,
         now or datetime.now(UTC),
@@ -320,5 +377,5 @@ def notes_on(balances: Balances, rows: pl.DataFrame) -> list[str]:
         if opened > 0:
             notes[f"{written(invoice)} stays open for {text(opened, row['currency'])}"] = None
         if left > 0:
-            notes[f"the payment keeps {text(left, row['currency'])} unapplied"] = None
+            notes[f"the payment keeps {text(left, payer['currency'])} unapplied"] = None
     return list(notes)

@@ -26,11 +26,25 @@ from crm_hygiene.stewardship.log import digest
 CASH_DECISIONS = "stewardship.cash_decisions"
 DecisionKind = Literal["apply", "split", "write_off", "refund", "park"]
 KINDS: tuple[DecisionKind, ...] = ("apply", "split", "write_off", "refund", "park")
+_MONEY = ("amount", "used_amount", "exchange_amount")
+_ON_REVERSALS = ("apply", "refund")
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one row of a decision says; `amount` in ten-thousandths, None for parking."""
+    """What one row of a decision says; amounts in ten-thousandths.
+
+    Attributes
+    ----------
+    amount, currency
+        what the invoice is settled by, else what is taken of the payment; None for parking.
+    used, used_currency
+        what the payment gives for it, where its currency is another.
+    exchange
+        the part of `amount` that is exchange loss, below 0 a gain.
+    takes_back
+        the earlier payment that the payment, a reversal, takes back.
+    """
 
     kind: DecisionKind
     payment: Record | None
@@ -38,6 +52,17 @@ class Line:
     amount: int | None = None
     currency: str | None = None
     until: date | None = None
+    used: int | None = None
+    used_currency: str | None = None
+    exchange: int | None = None
+    takes_back: Record | None = None
+
+    @property
+    def taken(self) -> int:
+        """What the payment gives, in ten-thousandths of its own currency."""
+        if self.takes_back is not None or (self.kind == "write_off" and self.invoice is not None):
+            return 0
+        return (self.amount if self.used is None else self.used) or 0
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -49,6 +74,10 @@ class Line:
             "" if self.amount is None else plain(self.amount),
             self.currency or "",
             "" if self.until is None else self.until.isoformat(),
+            # Ids of decisions that have none of these stay what they were.
+            *(() if self.used is None else ("used", plain(self.used), self.used_currency or "")),
+            *(() if not self.exchange else ("exchange", plain(self.exchange))),
+            *(() if self.takes_back is None else ("takes back", *self.takes_back)),
         )
 
 
@@ -62,7 +91,17 @@ def line_of(row: dict[str, Any]) -> Line:
         None if amount is None else units(amount),
         row["currency"],
         row["until_date"],
+        None if row["used_amount"] is None else units(row["used_amount"]),
+        row["used_currency"],
+        None if row["exchange_amount"] is None else units(row["exchange_amount"]),
+        taken_back_of(row),
     )
+
+
+def taken_back_of(row: dict[str, Any]) -> Record | None:
+    """The payment that a row of the log has taken back by a reversal."""
+    record_id = row["taken_back_record_id"]
+    return (row["taken_back_source"], record_id) if record_id is not None else None
 
 
 @dataclass(frozen=True)
@@ -81,7 +120,7 @@ class CashLog:
         lines = lake.scan(contract_of("reconciled.allocations")).select("decision_id")
         known = frame["cash_decision_id"].implode()
         posted = lines.filter(pl.col("decision_id").is_in(known)).unique().collect()
-        return cls(frame, frozenset(posted["decision_id"]))
+        return cls(frame, frozenset(posted["decision_id"]) | _settled_reversals(lake, frame))
 
     @cached_property
     def revoked(self) -> dict[str, dict[str, Any]]:
@@ -153,11 +192,34 @@ class CashLog:
         ).sort(["decided_at", "cash_decision_id"], descending=[True, False])
 
 
+def _settled_reversals(lake: Lake, frame: pl.DataFrame) -> frozenset[str]:
+    """Decisions on reversals that a night has carried out.
+
+    They may post no line: what is taken back was perhaps never posted. So the question being gone tells.
+    """
+    payments = lake.scan(contract_of("reconciled.payments")).select("source", "record_id", "amount")
+    named = frame.filter(pl.col("decision_kind").is_in(_ON_REVERSALS) & pl.col("exception_id").is_not_null())
+    out = payments.filter(pl.col("record_id").is_in(named["payment_record_id"].drop_nulls().implode()))
+    outgoing = named.join(
+        out.filter(pl.col("amount") < 0).collect(),
+        left_on=["payment_source", "payment_record_id"],
+        right_on=["source", "record_id"],
+        how="semi",
+    )
+    asked = pl.concat([outgoing, named.filter(pl.col("taken_back_record_id").is_not_null())]).unique()
+    if asked.is_empty():
+        return frozenset()
+    exceptions = lake.scan(contract_of("reconciled.exceptions")).select("exception_id")
+    still = exceptions.filter(pl.col("exception_id").is_in(asked["exception_id"].implode())).collect()
+    return frozenset(asked.join(still, on="exception_id", how="anti")["cash_decision_id"])
+
+
 def row_of(
     line: Line, decision_id: str, exception_id: str | None, reason: str | None, by: str, at: datetime
 ) -> dict[str, Any]:
     """One row of the log, its group still to be set; `amount` still in ten-thousandths."""
     payment, invoice = line.payment or (None, None), line.invoice or (None, None)
+    back = line.takes_back or (None, None)
     return {
         "cash_decision_id": decision_id,
         "decision_kind": line.kind,
@@ -168,6 +230,11 @@ def row_of(
         "invoice_record_id": invoice[1],
         "amount": line.amount,
         "currency": line.currency,
+        "used_amount": line.used,
+        "used_currency": line.used_currency,
+        "exchange_amount": line.exchange,
+        "taken_back_source": back[0],
+        "taken_back_record_id": back[1],
         "until_date": line.until,
         "reason": reason,
         "decided_by": by,
@@ -185,8 +252,8 @@ def as_acts(acts: Sequence[Sequence[dict[str, Any]]]) -> pl.DataFrame:
     ]
     if not rows:
         return contract.empty()
-    frame = pl.DataFrame(rows, schema_overrides={**contract.schema, "amount": pl.Int64()})
-    return contract.shape(frame.with_columns(from_units("amount"))).sort(contract.key)
+    frame = pl.DataFrame(rows, schema_overrides={**contract.schema, **dict.fromkeys(_MONEY, pl.Int64())})
+    return contract.shape(frame.with_columns(from_units(name) for name in _MONEY)).sort(contract.key)
 
 
 def append(night: Night, rows: pl.DataFrame) -> None:

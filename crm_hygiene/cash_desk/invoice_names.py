@@ -25,6 +25,7 @@ class InvoiceNames:
     lake: Lake
     records: frozenset[Record]
     by_number: dict[str, list[Record]]
+    currencies: dict[Record, str]
     unknown: int = 0
 
     @classmethod
@@ -35,13 +36,15 @@ class InvoiceNames:
         rows = (
             lake.scan(contract_of(INVOICES))
             .filter(pl.col("record_id").is_in(sorted(ids)) | pl.col("invoice_number").is_in(sorted(asked)))
-            .select("source", "record_id", "invoice_number")
+            .select("source", "record_id", "invoice_number", "currency")
             .collect()
         )
         by_number: dict[str, list[Record]] = {}
-        for source, record_id, number in rows.sort("source", "record_id").iter_rows():
+        currencies = {}
+        for source, record_id, number, currency in rows.sort("source", "record_id").iter_rows():
             by_number.setdefault(number, []).append((source, record_id))
-        return cls(lake, frozenset(rows.select("source", "record_id").iter_rows()), by_number)
+            currencies[source, record_id] = currency
+        return cls(lake, frozenset(currencies), by_number, currencies)
 
     def find(self, word: str) -> Record:
         """The invoice that a word names.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from crm_hygiene.cash_desk.amounts import plain, read_amount
 from crm_hygiene.cash_desk.case import Suggestion
@@ -18,11 +19,34 @@ _SHORTFALLS = ("fee", "discount", "write_off")
 
 @dataclass(frozen=True)
 class Wish:
-    """One thing to do; an `amount` (ten-thousandths) of None is all that can be."""
+    """One thing to do; an `amount` (ten-thousandths) of None is all that can be.
+
+    Attributes
+    ----------
+    amount
+        in the invoice's currency, without an invoice in the payment's.
+    used, rate, exchange
+        where the currencies differ: what the payment gives, in its own; the rate, else the bank's; the gain
+        or loss where a suggestion tells it.
+    takes_back
+        the payment that a reversal takes back.
+    is_rest
+        a write-off of the payment's rest, not of an invoice.
+    """
 
     kind: DecisionKind
     invoice: Record | None = None
     amount: int | None = None
+    used: int | None = None
+    rate: Decimal | None = None
+    exchange: int | None = None
+    takes_back: Record | None = None
+    is_rest: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the books have to fill in what it says."""
+        return self.amount is None or any(v is not None for v in (self.used, self.rate, self.exchange))
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,13 @@ def proposal_of(suggestion: Suggestion, reason: str | None) -> Proposal:
     """
     paid = [line for line in suggestion.lines if line.allocation_kind == "payment"]
     short = [line for line in suggestion.lines if line.allocation_kind in _SHORTFALLS]
+    gaps = [line for line in suggestion.lines if line.allocation_kind == "exchange"]
     others = {line.allocation_kind for line in suggestion.lines} - {"payment", *_SHORTFALLS}
+    of = {line.invoice for line in suggestion.lines}
+    if suggestion.hypothesis_kind == "exchange" and others <= {"exchange"} and len(paid) == len(of) == 1:
+        gap = sum(line.amount for line in gaps)
+        wish = Wish("apply", paid[0].invoice, paid[0].amount + gap, exchange=gap)
+        return Proposal((wish,), reason or f"suggestion {suggestion.rank}: exchange")
     if others or not paid or any(line.invoice is None or line.amount <= 0 for line in suggestion.lines):
         named = ", ".join(sorted(kind.replace("_", " ") for kind in others)) or "nothing that can be applied"
         raise ConfigurationError(

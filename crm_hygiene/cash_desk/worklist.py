@@ -47,8 +47,10 @@ def _waiting(log: CashLog) -> pl.DataFrame:
     """What waiting decisions take from each payment, ten-thousandths."""
     takes = ~((pl.col("decision_kind") == "write_off") & pl.col("invoice_record_id").is_not_null())
     rows = log.waiting.filter(takes & pl.col("payment_record_id").is_not_null())
+    taken = pl.coalesce("used_amount", "amount").alias("amount")
     return (
-        rows.select(*_PAYMENT, to_units("amount"))
+        rows.with_columns(taken)
+        .select(*_PAYMENT, to_units("amount"))
         .group_by(_PAYMENT)
         .agg(pl.col("amount").sum().alias("taken"))
     )
@@ -92,7 +94,8 @@ def worklist(
         .collect()
     )
     # A write-off decides an exception that is about what an invoice lacks.
-    closed = log.waiting.filter(pl.col("decision_kind") == "write_off")["exception_id"].drop_nulls().implode()
+    of_invoice = (pl.col("decision_kind") == "write_off") & pl.col("invoice_record_id").is_not_null()
+    closed = log.waiting.filter(of_invoice)["exception_id"].drop_nulls().implode()
     is_taken = (pl.col("taken") >= to_units("unapplied_amount")).fill_null(value=False)
     # What a night could not carry out waits for the clerk, not for the next night.
     is_stuck = pl.col("reason").str.extract(_DECISION, 0).is_in(log.waiting["cash_decision_id"].implode())

@@ -35,6 +35,8 @@ def suggestion_cell(suggestion: Suggestion) -> str:
         wishes = proposal_of(suggestion, None).wishes
     except ConfigurationError:
         return ""
+    if any(w.exchange is not None for w in wishes):
+        return ""
     paid = [(w.invoice, w.amount) for w in wishes if w.kind != "write_off" and w.invoice and w.amount]
     short = [(w.invoice, w.amount) for w in wishes if w.kind == "write_off" and w.invoice and w.amount]
     return parts_text(paid) + (f" | {parts_text(short)}" if short else "")

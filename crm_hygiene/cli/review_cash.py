@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from crm_hygiene.cash_desk.bulk import import_decisions
 from crm_hygiene.cash_desk.case import find_exception, read_case, suggestion_of, suggestions_of
 from crm_hygiene.cash_desk.deciding import decide
 from crm_hygiene.cash_desk.decision_log import CashLog
+from crm_hygiene.cash_desk.exchange import read_rate
 from crm_hygiene.cash_desk.invoice_names import InvoiceNames
 from crm_hygiene.cash_desk.proposals import Proposal, Wish, part_of, proposal_of, split_of
 from crm_hygiene.cash_desk.revocation import revoke
@@ -36,6 +37,7 @@ from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
 from crm_hygiene.night import Night, cash_rules_of
 from crm_hygiene.night_lock import night_lock
+from crm_hygiene.stewardship.targets import parse_record
 
 app = typer.Typer(
     name="cash",
@@ -129,12 +131,14 @@ def _proposal(
     amount: str | None,
     until: datetime | None,
     reason: str | None,
+    more: Extras,
 ) -> Proposal:
     """What the words on the command line ask for."""
     row = find_exception(lake, exception)
     currency = row["currency"] or ""
     if suggestion is not None:
-        if action not in (None, Action.apply, Action.split_over) or invoices or amount or until:
+        said = invoices or amount or until or any(more)
+        if action not in (None, Action.apply, Action.split_over) or said:
             raise ConfigurationError(
                 "--suggestion N says it all; leave the other words away, except --reason"
             )
@@ -144,38 +148,62 @@ def _proposal(
         raise ConfigurationError(
             f"say what to do: {', '.join(a.value for a in Action)}, or --suggestion N to take one"
         )
-    _check_words(action, invoices, amount, until)
+    _check_words(action, invoices, amount, until, more)
     if action is Action.park:
         return Proposal((Wish("park"),), reason, None if until is None else until.date())
     if action is Action.split_over:
         parts = [part_of(word) for word in invoices]
         names = InvoiceNames.read(lake, [word for word, _ in parts])
         return split_of([(names.find(word), read_amount(value, currency)) for word, value in parts], reason)
-    invoice = InvoiceNames.read(lake, invoices).find(invoices[0]) if invoices else None
-    value = read_amount(amount, currency) if amount else None
+    names = InvoiceNames.read(lake, invoices)
+    invoice = names.find(invoices[0]) if invoices else None
+    value = read_amount(amount, names.currencies[invoice] if invoice else currency) if amount else None
+    if action is Action.apply and more.payment:
+        return Proposal((Wish("apply", takes_back=parse_record(more.payment)),), reason)
     if action is Action.apply:
-        return Proposal((Wish("apply", invoice, value),), reason)
+        used = read_amount(more.paid, currency) if more.paid else None
+        rate = read_rate(more.rate) if more.rate else None
+        return Proposal((Wish("apply", invoice, value, used, rate),), reason)
     if action is Action.refund:
         return Proposal((Wish("refund", None, value),), reason)
-    return Proposal((Wish("write_off", invoice, value),), reason)
+    return Proposal((Wish("write_off", invoice, value, is_rest=more.is_rest),), reason)
 
 
-def _check_words(action: Action, invoices: list[str], amount: str | None, until: datetime | None) -> None:
+class Extras(NamedTuple):
+    """Options that few decisions need."""
+
+    paid: str | None = None
+    rate: str | None = None
+    payment: str | None = None
+    is_rest: bool = False
+
+
+def _check_words(
+    action: Action, invoices: list[str], amount: str | None, until: datetime | None, more: Extras
+) -> None:
     """Refuse options that the action does not take, and the lack of those it needs."""
     takes = {
-        Action.apply: "one --invoice, and --amount for a part of it",
+        Action.apply: "one --invoice, and --amount for a part of it, --paid or --rate where its currency is "
+        "another; or, for a reversal, --payment SOURCE:RECORD_ID alone",
         Action.split_over: "--invoice INVOICE=AMOUNT two times or more",
-        Action.write_off: "--amount and --reason, and --invoice where the exception names none",
+        Action.write_off: "--amount and --reason, and --invoice where the exception names none; or --rest "
+        "and --reason for what is left of the payment",
         Action.refund: "--amount for a part of what is left",
         Action.park: "--until DATE",
     }[action]
     wrong = {
-        Action.apply: len(invoices) != 1 or until,
+        Action.apply: until or (invoices or amount or more.paid or more.rate)
+        if more.payment
+        else len(invoices) != 1 or until,
         Action.split_over: len(invoices) < 2 or amount or until,
-        Action.write_off: len(invoices) > 1 or not amount or until,
+        Action.write_off: until or (bool(invoices) if more.is_rest else len(invoices) > 1 or not amount),
         Action.refund: invoices or until,
         Action.park: invoices or amount or not until,
     }[action]
+    if action is not Action.apply:
+        wrong = wrong or more.paid or more.rate or more.payment
+    if action is not Action.write_off:
+        wrong = wrong or more.is_rest
     if wrong:
         raise ConfigurationError(f"{action.value} takes {takes}")
 
@@ -198,6 +226,22 @@ def decide_command(
     reason: Annotated[
         str | None, typer.Option("--reason", "--why", help="The reason, kept with the decision.")
     ] = None,
+    paid: Annotated[
+        str | None,
+        typer.Option(
+            "--paid", help="Invoice in another currency: what of the payment is used; default: all."
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", help="Invoice in another currency: the rate; default: the bank's, if told."),
+    ] = None,
+    payment: Annotated[
+        str | None, typer.Option("--payment", help="Of a reversal: the payment taken back, source:record_id.")
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Write off what is left of the payment, not of an invoice.")
+    ] = False,
     by: ByOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -206,7 +250,10 @@ def decide_command(
     night = Night.open(load_config(config))
     why = (reason or "").strip() or None
     with night_lock(night.config.lake_uri):
-        proposal = _proposal(night.lake, exception, action, suggestion, invoice or [], amount, until, why)
+        more = Extras(paid, rate, payment, rest)
+        proposal = _proposal(
+            night.lake, exception, action, suggestion, invoice or [], amount, until, why, more
+        )
         done = decide(night, exception, proposal, acting(by))
     if as_json:
         print_json(

@@ -17,6 +17,8 @@ from crm_hygiene.cash.money import text, units
 from crm_hygiene.cash_desk.bulk import CashImport
 from crm_hygiene.cash_desk.case import Case, Suggestion, invoice_of, payment_of, printable
 from crm_hygiene.cash_desk.deciding import Decided
+from crm_hygiene.cash_desk.decision_log import taken_back_of
+from crm_hygiene.cash_desk.reversing import REVERSAL
 from crm_hygiene.cash_desk.revocation import CashRevocation
 from crm_hygiene.cash_desk.worklist import Worklist
 from crm_hygiene.cli.review_text import say, show_refused
@@ -116,8 +118,23 @@ def show_case(case: Case, console: Console) -> None:
         heads = [("invoice", "left"), ("number", "left"), ("customer", "left"), ("due", "left")]
         amounts = [("amount", "right"), ("open", "right"), ("because", "left")]
         console.print(table(None, [*heads, *amounts], candidates))
+    if case.payments:
+        back = [
+            (
+                escape(written(p.record)),
+                str(p.row["booked_date"] or ""),
+                escape(printable(p.row["payer_name"], 30)),
+                _money(p.row["amount"], p.row["currency"]),
+                p.row["status"],
+            )
+            for p in case.payments
+        ]
+        heads = [("may take back", "left"), ("booked", "left"), ("payer", "left")]
+        console.print(table(None, [*heads, ("amount", "right"), ("status", "left")], back))
     _some(console, "Decided:", [_decision_text(d) for d in case.decisions])
-    take = " --suggestion 1" if case.suggestions else " apply --invoice INVOICE"
+    is_back = row["exception_type"] == REVERSAL
+    word = "--payment PAYMENT" if is_back else "--invoice INVOICE"
+    take = " --suggestion 1" if case.suggestions and not is_back else f" apply {word}"
     say(console, f"decide        crm-hygiene review cash decide {short}{take}")
     say(console, "or            apply, split, write-off, refund, park: crm-hygiene review cash decide --help")
 
@@ -152,6 +169,7 @@ def case_json(case: Case) -> dict[str, Any]:
             {**c.row, "left_open": text(c.open, c.row["currency"] or ""), "because": c.why}
             for c in case.candidates
         ],
+        "payments": [p.row for p in case.payments],
         "decisions": list(case.decisions),
     }
 
@@ -175,8 +193,16 @@ def _decision_text(row: Mapping[str, Any]) -> str:
         words.append(_money(row["amount"], row["currency"]))
     if payment is not None:
         words.append(f"of {written(payment)}")
+    if row["used_amount"] is not None:
+        words.append(f"for {_money(row['used_amount'], row['used_currency'])}")
     if invoice is not None:
         words.append(f"on {written(invoice)}")
+    if row["exchange_amount"]:
+        named = "loss" if row["exchange_amount"] > 0 else "gain"
+        words.append(f"with an exchange {named} of {_money(abs(row['exchange_amount']), row['currency'])}")
+    taken_back = taken_back_of(dict(row))
+    if taken_back is not None:
+        words.append(f"taking back {written(taken_back)}")
     if row["until_date"] is not None:
         words.append(f"until {row['until_date']}")
     why = f": {printable(row['reason'], 200)}" if row["reason"] else ""

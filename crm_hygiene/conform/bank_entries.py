@@ -11,10 +11,13 @@ import hashlib
 
 import polars as pl
 
+from crm_hygiene.conform.bank_movements import with_movements
 from crm_hygiene.standardise.references import is_no_reference
 
 #: Landing columns that identify an entry, beside those that a mapping gives to the table.
 IDENTITY = ("EntryAmount", "Occurrence", "PartCount", "StatementNumber")
+#: Kept where the mapping gives it: lands since statements prove what is one movement (`bank_movements`).
+OPENING = "OpeningBalance"
 #: Who is believed first where tellings are equally fine.
 _KINDS = ("statement", "ledger", "notification", "interim")
 _REFERENCES = ("end_to_end_id", "bank_reference", "batch_reference", "reversed_reference")
@@ -77,8 +80,8 @@ def canonical_entries(frame: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     frame
-        raw payments of one source in the columns of `conformed.payments`, with the columns of
-        `IDENTITY` under a leading underscore, and `landed_at`, `file`, `row_number`.
+        raw payments of one source in the columns of `conformed.payments`, with the columns of `IDENTITY`, and
+        `OPENING` where it is given, under a leading underscore, and `landed_at`, `file`, `row_number`.
 
     Returns
     -------
@@ -89,17 +92,15 @@ def canonical_entries(frame: pl.DataFrame) -> pl.DataFrame:
     kind = pl.col("statement_kind").replace_strict(
         {k: n for n, k in enumerate(_KINDS)}, default=len(_KINDS), return_dtype=pl.Int64
     )
-    frame = frame.with_columns(
+    if f"_{OPENING}" not in frame.columns:
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(f"_{OPENING}"))
+    frame = with_movements(frame).with_columns(
         kind.alias("_rank"),
         _key=pl.col("entry_key"),
         _parts=pl.col("_PartCount").cast(pl.Int64, strict=False).fill_null(1),
         _filled=pl.sum_horizontal(
             *(pl.col(c).is_not_null().cast(pl.Int64) for c in _TELLING if c in frame.columns)
         ),
-    ).with_columns(
-        _stem=pl.when(pl.col("_parts") > 1)
-        .then(pl.col("record_id").str.replace(r"/[0-9]+$", ""))
-        .otherwise("record_id")
     )
     # Most entries are told once: only the others are compared.
     is_told_again = frame["_key"].is_duplicated()
@@ -143,9 +144,14 @@ def _standing(frame: pl.DataFrame) -> pl.DataFrame:
     stands = frame.join(best, on=telling, how="inner", nulls_equal=True)
     # What a statement has booked is booked, whoever gave the details.
     kind = pl.col("_best").replace_strict(dict(enumerate(_KINDS)), default=None, return_dtype=pl.String)
-    first = frame.group_by(_ENTRY).agg(pl.struct("landed_at", "file", "row_number").min().alias("_first"))
-    return stands.join(first, on=_ENTRY, how="left", nulls_equal=True).with_columns(
-        statement_kind=pl.coalesce(kind, "statement_kind"), booked_date=pl.coalesce("booked_date", "_day")
+    told = pl.struct("landed_at", "file", "row_number")
+    first = frame.group_by(_ENTRY).agg(told.min().alias("_first"), pl.col("_stem").sort_by(told).first())
+    return (
+        stands.drop("_stem")
+        .join(first, on=_ENTRY, how="left", nulls_equal=True)
+        .with_columns(
+            statement_kind=pl.coalesce(kind, "statement_kind"), booked_date=pl.coalesce("booked_date", "_day")
+        )
     )
 
 

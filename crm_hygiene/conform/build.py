@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from crm_hygiene.conform.bank_entries import IDENTITY, bounded, canonical_entries, with_entry_keys
+from crm_hygiene.conform.bank_entries import IDENTITY, OPENING, bounded, canonical_entries, with_entry_keys
+from crm_hygiene.conform.document_lines import DOCUMENT_OF, lines_of_latest
 from crm_hygiene.conform.field_times import PREFIX, with_field_times
 from crm_hygiene.conform.standard import plain, standardise_table
 from crm_hygiene.contract import Contract, contract_of
@@ -74,7 +75,7 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
     return rows.filter(block.predicate()).select(
         *(e.alias(name) for name, e in columns.items()),
         *(e.to_polars().alias(f"{PREFIX}{name}") for name, e in block.changed_at.items()),
-        *(pl.col(c).alias(f"_{c}") for c in (IDENTITY if _tells_entries(mapping, block.table) else ())),
+        *(pl.col(c).alias(f"_{c}") for c in _identity(mapping, block.table)),
         pl.lit(mapping.source).alias("source"),
         *([pl.lit(mapping.object).alias("object")] if "object" in known and "object" not in columns else []),
         pl.col("_file").alias("file"),
@@ -86,6 +87,13 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
 def _tells_entries(mapping: Mapping, table: str) -> bool:
     """Whether the source gives the identity of bank entries, as all readers of bank formats do."""
     return table == "payments" and set(IDENTITY) <= set(mapping.vendor_columns)
+
+
+def _identity(mapping: Mapping, table: str) -> list[str]:
+    """Landing columns that only tell which bank entry a row is of."""
+    if not _tells_entries(mapping, table):
+        return []
+    return [*IDENTITY, *(name for name in (OPENING,) if name in mapping.vendor_columns)]
 
 
 def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
@@ -105,6 +113,16 @@ def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     named = frame.filter(pl.col("record_id").is_not_null())
     newest = named.sort(order, nulls_last=False).unique("record_id", keep="last", maintain_order=True)
     return pl.concat([newest, frame.filter(pl.col("record_id").is_null())]).drop("_modified")
+
+
+def _still_told(night: Night, rows: pl.DataFrame, mapping: Mapping, table: str) -> pl.DataFrame:
+    """Without the lines that a document sent again has no more."""
+    told, document = DOCUMENT_OF.get(table, ("", ""))
+    if told not in mapping.tables:
+        return rows
+    blocks = [_raw(night, mapping, block) for block in mapping.tables[told]]
+    documents = [block.select("record_id", "landed_at", "file").collect() for block in blocks]
+    return lines_of_latest(rows, pl.concat(documents), document)
 
 
 def _first_said(frame: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +152,7 @@ def _conform_source(
     elif _tells_entries(mapping, table):
         rows = canonical_entries(raw)
     else:
-        rows = _latest(raw, mapping)
+        rows = _latest(_still_told(night, raw, mapping, table) if refused is None else raw, mapping)
     if table == "payments":
         rows = bounded(with_entry_keys(rows))
     frame = with_field_times(standardise_table(rows, contract, mapping), rows, mapping)

@@ -250,7 +250,12 @@ class PaymentStory:
             currency = state["currency"]
             applied, rest = (_money(state[f"{n}_amount"], currency) for n in ("applied", "unapplied"))
             said.append(f"  is {state['status'].replace('_', ' ')}: {applied} applied, {rest} not applied")
-            for name, words in (("fee_amount", "bank charges"), ("refunded_amount", "paid back")):
+            parts = (
+                ("fee_amount", "bank charges"),
+                ("refunded_amount", "paid back"),
+                ("written_off_amount", "written off"),
+            )
+            for name, words in parts:
                 if state.get(name):
                     said.append(f"  {words} {_money(state[name], currency)}")
         said += [] if self.postings else ["", "Nothing of it is posted yet."]

@@ -11,11 +11,17 @@ from pathlib import Path
 import polars as pl
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.sample.bank_exports import allocations, record_ids, write_ledger, write_statements
+from crm_hygiene.sample.accounts import book
+from crm_hygiene.sample.bank_ledger_export import write_ledger
+from crm_hygiene.sample.camt_export import write_camt
+from crm_hygiene.sample.cash import MIXED, build_ledger
 from crm_hygiene.sample.events import write_events
-from crm_hygiene.sample.invoices import bill, write_invoices
+from crm_hygiene.sample.invoice_exports import write_invoice_lines, write_invoices
+from crm_hygiene.sample.mt940_export import write_mt940
 from crm_hygiene.sample.observation import assign_records
 from crm_hygiene.sample.opportunity_exports import write_hubspot_deals, write_salesforce_opportunities
+from crm_hygiene.sample.order_exports import write_orders
+from crm_hygiene.sample.order_lines import draw_order_lines
 from crm_hygiene.sample.organisation_exports import (
     ACCOUNT_SOURCES,
     Accounts,
@@ -24,7 +30,7 @@ from crm_hygiene.sample.organisation_exports import (
     write_hubspot_companies,
     write_salesforce_accounts,
 )
-from crm_hygiene.sample.payments import pay
+from crm_hygiene.sample.payer_exports import write_payer_relations, write_remittance_advices
 from crm_hygiene.sample.people_exports import (
     write_dynamics_contacts,
     write_dynamics_leads,
@@ -33,7 +39,7 @@ from crm_hygiene.sample.people_exports import (
     write_salesforce_contacts,
     write_salesforce_leads,
 )
-from crm_hygiene.sample.truth import clusters, write_allocations, write_clusters
+from crm_hygiene.sample.truth import clusters, write_allocations, write_cases, write_clusters
 from crm_hygiene.sample.user_exports import (
     Users,
     draw_users,
@@ -43,6 +49,8 @@ from crm_hygiene.sample.user_exports import (
 )
 from crm_hygiene.sample.world import World, build_world
 
+_BILLED_DAYS = 600
+"""Days over which the sample's invoices are issued, up to the last banking day."""
 _FOLDERS = ("salesforce", "hubspot", "dynamics", "marketing", "forms", "erp", "bank")
 
 
@@ -133,19 +141,30 @@ def _write_people(
 
 
 def _write_cash(world: World, landing: Path, truth: Path) -> tuple[dict[str, int], pl.DataFrame]:
-    billing = bill(world, max(1, len(world.people) // 2))
-    payments = pay(world, billing)
-    ids = record_ids(payments)
-    erp = landing / "erp"
-    invoices, orders = write_invoices(world, billing, erp / "invoices.csv", erp / "purchase_orders.csv")
-    customers = billing.customers
-    return {
-        "landing/erp/invoices.csv": invoices,
-        "landing/erp/purchase_orders.csv": orders,
-        "landing/bank/ledger.csv": write_ledger(world, payments, ids, landing / "bank/ledger.csv"),
-        "landing/bank/statement.xml": write_statements(payments, ids, landing / "bank/statement.xml"),
-        "truth/payments.csv": write_allocations(allocations(billing, payments, ids), truth / "payments.csv"),
-    }, clusters("erp_invoices", customers["customer_id"], customers["organisation"].to_numpy(), "O")
+    ledger = build_ledger(world, max(1, len(world.people) // 2), MIXED, span=_BILLED_DAYS)
+    bookings = book(world.seed, ledger)
+    erp, bank = landing / "erp", landing / "bank"
+    orders, lines = draw_order_lines(world.seed, ledger)
+    paid, legs = write_allocations(ledger, bookings, truth / "payments.csv", truth / "allocations.csv")
+    rows = {
+        "landing/erp/invoices.csv": write_invoices(world.seed, ledger, erp / "invoices.csv"),
+        "landing/erp/invoice_lines.csv": write_invoice_lines(
+            ledger, orders, lines, erp / "invoice_lines.csv"
+        ),
+        **{f"landing/erp/{k}": n for k, n in write_orders(world.seed, ledger, orders, lines, erp).items()},
+        "landing/erp/payer_relations.csv": write_payer_relations(ledger, erp / "payer_relations.csv"),
+        "landing/erp/remittance_advices.csv": write_remittance_advices(
+            world.seed, ledger, MIXED, erp / "remittance_advices.csv"
+        ),
+        "landing/bank/ledger.csv": write_ledger(bookings, bank / "ledger.csv"),
+        "landing/bank/statement.xml": write_camt(bookings, bank / "statement.xml"),
+        "landing/bank/statement.sta": write_mt940(bookings, bank / "statement.sta"),
+        "truth/payments.csv": paid,
+        "truth/allocations.csv": legs,
+        "truth/payment_cases.csv": write_cases(bookings, truth / "payment_cases.csv"),
+    }
+    billed = ledger.customers[ledger.documents["customer"].unique().sort().to_numpy()]
+    return rows, clusters("erp_invoices", billed["customer_id"], billed["organisation"].to_numpy(), "O")
 
 
 def generate(out: Path, people: int = 2000, seed: int = 7, events_per_person: float = 2) -> SampleCounts:

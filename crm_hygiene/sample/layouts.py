@@ -1,4 +1,4 @@
-"""Writing exports: time stamps as the vendors print them, files, and rows that are broken.
+"""Writing exports: times and amounts as the vendors print them, files, and rows that are broken.
 
 What does not belong here: which columns a vendor has (the export modules).
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crm_hygiene.sample.draws import Mask, Rng, blank, hit, where
+from crm_hygiene.sample.draws import Ints, Mask, Rng, blank, hit, where
 
 FAR_FUTURE = 9999
 
@@ -28,6 +28,20 @@ def minute_time(values: pl.Series) -> pl.Series:
 def iso_time(values: pl.Series) -> pl.Series:
     """`2024-05-01T10:20:30Z`."""
     return values.dt.to_string("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dates(days: Ints) -> pl.Series:
+    """Days since 1970 as dates."""
+    return pl.Series(days.astype(np.int32)).cast(pl.Date)
+
+
+def money(minor: Ints, is_yen: Mask) -> pl.Series:
+    """Minor units as text: two decimals, none for yen."""
+    whole, sign = np.abs(minor), np.where(minor < 0, "-", "")
+    head = pl.Series(np.where(is_yen, whole, whole // 100)).cast(pl.String)
+    cents = "." + pl.Series(whole % 100).cast(pl.String).str.zfill(2)
+    tail = where(is_yen, constant("", len(minor)), cents)
+    return pl.Series(sign, dtype=pl.String) + head + tail
 
 
 def bad_rows(rng: Rng, n: int, rate: float = 0.0003) -> Mask:

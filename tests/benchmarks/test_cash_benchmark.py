@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import polars as pl
 import pytest
 
 from bench.__main__ import main
-from bench.cash.ledgers import draw, read, shaped
+from bench.cash import ledgers
+from bench.cash.ledgers import draw, parts_of, read, shaped
+from bench.cash.measured import PhaseError, measured
 from bench.cash.naive_sql import naive
+from bench.cash.night import NIGHTS, content_hash
 from bench.cash.scoring import made_postings, score, score_reversals, true_postings, wrong_postings
-from bench.cash.two_nights import content_hash
 from crm_hygiene.contract import contract_of
 
 AMOUNT = pl.Decimal(18, 4)
@@ -106,6 +109,30 @@ def test_a_ledger_is_drawn_once_in_the_shape_of_its_contracts(tmp_path: Path) ->
     assert (draw(tmp_path, 400, "referenced", 3) / "drawn").stat().st_mtime_ns == stamp
     assert naive(folder, threads=1)["precision"] <= 1
     assert shaped(pl.DataFrame({"source": ["x"]}), "conformed.payments").height == 1
+
+
+def test_parts_of_a_ledger_are_reconciled_as_books_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "PART_LINES", 300)
+    folder = draw(tmp_path, 600, "referenced", 3)
+    assert parts_of(folder) == ["000", "001"]
+    told = {}
+    for words in ([], ["--apart"]):
+        out = tmp_path / "-".join(["out", *words])
+        out.mkdir()
+        for night in NIGHTS:
+            measured("bench.cash.night", [str(folder), str(out), night, *words], out / "log")
+        told[bool(words)] = json.loads((out / "second.json").read_text())
+        assert read(out, "second.allocations").height == sum(told[bool(words)]["allocation_kinds"].values())
+    assert told[True]["books"] == 2
+    assert told[True]["lines"] == told[False]["lines"]
+
+
+def test_a_phase_that_fails_names_its_log(tmp_path: Path) -> None:
+    with pytest.raises(PhaseError, match="log"):
+        measured("bench.cash.night", [str(tmp_path), str(tmp_path), "never"], tmp_path / "log")
+    assert "invalid choice" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("only", ["referenced", "transactions"])

@@ -66,7 +66,7 @@ def test_what_was_revoked_can_be_decided_anew(night: Night) -> None:
     [
         ("aaaa", wish("apply", "i1", 101), "payment bank:p1 has left: 100.00 EUR"),
         ("aaab", wish("apply", "i2", 201), "invoice erp:i2 is open for: 200.00 EUR"),
-        ("aaaa", wish("apply", "i4"), "does not cross currencies"),
+        ("aaaa", wish("apply", "i4"), "the bank tells no rate: say what it settles"),
         ("aaaa", wish("apply", "i6"), "nothing is owed on it"),
         ("aaaa", wish("park", until=date(2026, 3, 1)), "a day after today"),
         ("aaaa", wish("park", until=date(2036, 3, 1)), "too far away"),

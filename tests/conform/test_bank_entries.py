@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crm_hygiene.config import Config
 from crm_hygiene.conform import conform_table
-from crm_hygiene.conform.bank_entries import IDENTITY, canonical_entries
+from crm_hygiene.conform.bank_entries import IDENTITY, OPENING, canonical_entries
 from crm_hygiene.landing import land_source
 from crm_hygiene.mapping import BUILT_IN_SOURCES, load_mapping
 from crm_hygiene.night import Night
@@ -44,7 +44,7 @@ def told(folder: Path, *texts: str) -> pl.DataFrame:
         parts.append(
             rows.select(
                 *(e.to_polars().alias(name) for name, e in block.columns.items()),
-                *(pl.col(c).alias(f"_{c}") for c in IDENTITY),
+                *(pl.col(c).alias(f"_{c}") for c in (*IDENTITY, OPENING)),
                 pl.lit(path.name).alias("file"),
                 "row_number",
                 pl.lit(datetime(2026, 1, night, tzinfo=UTC)).alias("landed_at"),
@@ -246,3 +246,97 @@ def test_ledger_rows_get_a_key_of_account_and_reference(night: Night) -> None:
     assert frame["statement_kind"].unique().to_list() == ["ledger"]
     assert frame["end_to_end_id"].to_list() == [None, None, None]
     assert frame["bank_reference"].to_list() == ["A", "A", None]
+
+
+LINE = ":61:2601020102C4,NTRFNONREF"
+
+
+def sta(opening: int, closing: int, *lines: str) -> str:
+    text = MT940.format(account=ACCOUNT, lines="\n".join(lines), closing=closing)
+    return text.replace("C260101EUR0,", f"C260101EUR{opening},")
+
+
+def test_equal_entries_in_statements_that_follow_each_other_are_two(tmp_path: Path) -> None:
+    first, second, third = sta(0, 4, LINE), sta(4, 8, LINE), sta(8, 12, LINE)
+    for order in ((first, second), (second, first), (first, second, first, second)):
+        assert amounts(canonical(tmp_path, *order)) == ["4", "4"]
+    assert amounts(canonical(tmp_path, third, first, second)) == ["4", "4", "4"]
+    assert amounts(canonical(tmp_path, first, second, third, second)) == ["4", "4", "4"]
+    # All of them in one file, and one of them alone again.
+    assert amounts(canonical(tmp_path, first + second, second)) == ["4", "4"]
+    assert amounts(canonical(tmp_path, second, first + second + third)) == ["4", "4", "4"]
+    # What landed first keeps its id.
+    (one,) = canonical(tmp_path, first)["record_id"]
+    assert canonical(tmp_path, first, second)["record_id"][0] == one
+
+
+def test_a_longer_statement_over_the_day_tells_the_same(tmp_path: Path) -> None:
+    first, second = sta(0, 4, LINE), sta(4, 8, LINE)
+    both = sta(0, 8, LINE, LINE)
+    for order in ((first, second, both), (both, first, second), (first, both, second), (second, both)):
+        assert amounts(canonical(tmp_path, *order)) == ["4", "4"]
+
+
+def test_one_movement_in_two_formats_without_references_is_one(tmp_path: Path) -> None:
+    inner = "<NtryDtls><TxDtls><RmtInf><Ustrd>Invoice 7</Ustrd></RmtInf></TxDtls></NtryDtls>"
+    camt = message(balances("0", "9") + entry("4", inner=inner) + entry("5", reference="B"))
+    mt = sta(0, 9, LINE, ":86:INV. 7, WITH THANKS", ":61:2601020102C5,NTRFNONREF")
+    for order in ((camt, mt), (mt, camt), (mt, camt, mt)):
+        frame = canonical(tmp_path, *order)
+        assert amounts(frame) == ["4", "5"]
+        first = canonical(tmp_path, order[0])
+        assert set(frame["record_id"]) == set(first["record_id"])
+    notified = message(entry("5", reference="B"), kind="054")
+    assert amounts(canonical(tmp_path, mt, camt, notified)) == ["4", "5"]
+
+
+def test_equal_amounts_told_in_other_words_are_neither_lost_nor_doubled(tmp_path: Path) -> None:
+    def said(text: str) -> str:
+        return f"<NtryDtls><TxDtls><RmtInf><Ustrd>{text}</Ustrd></RmtInf></TxDtls></NtryDtls>"
+
+    camt = message(balances("0", "8") + entry("4", inner=said("X")) + entry("4", inner=said("Y")))
+    mt = sta(0, 8, LINE, ":86:for y", LINE, ":86:for x")
+    frame = canonical(tmp_path, camt, mt)
+    assert sorted(frame["remittance_text"]) == ["X", "Y"]
+    assert amounts(canonical(tmp_path, mt, camt)) == ["4", "4"]
+
+
+def test_other_movements_between_other_balances_stay_two(tmp_path: Path) -> None:
+    inner = "<NtryDtls><TxDtls><RmtInf><Ustrd>Invoice 7</Ustrd></RmtInf></TxDtls></NtryDtls>"
+    camt = message(balances("0", "4") + entry("4", inner=inner))
+    assert amounts(canonical(tmp_path, camt, sta(4, 8, LINE))) == ["4", "4"]
+    booked = message(balances("0", "4") + entry("4", reference="A"))
+    other = message(balances("0", "4") + entry("4", reference="B"))
+    assert amounts(canonical(tmp_path, booked, other)) == ["4", "4"]
+
+
+@given(
+    lines=st.lists(st.tuples(st.integers(1, 3), st.sampled_from([1, 1, 2, -1])), min_size=2, max_size=8),
+    data=st.data(),
+)
+@settings(max_examples=60)
+def test_however_a_day_is_cut_it_is_the_day(lines: list[tuple[int, int]], data: st.DataObject) -> None:
+    """Consecutive statements of a day, each told once or more, in any order, move what was moved."""
+    pieces: list[tuple[int, list[int]]] = []
+    balance, start = 0, 0
+    while start < len(lines):
+        size = data.draw(st.integers(1, len(lines) - start))
+        values = [value for _, value in lines[start : start + size]]
+        pieces.append((balance, values))
+        balance, start = balance + sum(values), start + size
+    # A statement that moves nothing between equal balances cannot be told from its repetition.
+    if any(sum(v) == 0 for _, v in pieces) or len({b for b, _ in pieces}) < len(pieces):
+        return
+    texts = []
+    for opening, values in pieces:
+        rows = [f":61:2601020102{'C' if v > 0 else 'D'}{abs(v)},NTRFNONREF" for v in values]
+        texts.append(_signed(sta(opening, opening + sum(values), *rows)))
+    repeated = data.draw(st.lists(st.sampled_from(texts), max_size=3))
+    order = data.draw(st.permutations([*texts, *repeated]))
+    with tempfile.TemporaryDirectory() as folder:
+        frame = canonical(Path(folder), *order)
+    assert sum(Decimal(a) for a in frame["amount"]) == sum(value for _, value in lines)
+
+
+def _signed(text: str) -> str:
+    return text.replace("C260101EUR-", "D260101EUR").replace("C260102EUR-", "D260102EUR")

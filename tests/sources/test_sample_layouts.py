@@ -77,8 +77,36 @@ LAYOUTS = {
     (
         "erp/invoices.csv",
         "erp_invoices",
-    ): "invoice_id,invoice_number,customer_id,customer_name,customer_tax_id,"
-    "customer_iban,purchase_order_number,payment_reference,issue_date,due_date,currency,total_amount,status",
+    ): "invoice_id,invoice_number,document_kind,corrects_invoice_number,customer_id,customer_name,"
+    "customer_tax_id,customer_iban,purchase_order_number,payment_reference,issue_date,due_date,currency,"
+    "total_amount,discount_days,discount_percent,late_interest_percent,status",
+    (
+        "erp/invoice_lines.csv",
+        "erp_invoice_lines",
+    ): "invoice_id,line_number,item_id,item_description,quantity,unit_price,amount,currency,"
+    "purchase_order_number,purchase_order_line",
+    (
+        "erp/purchase_order_lines.csv",
+        "erp_purchase_order_lines",
+    ): "order_id,order_number,line_number,item_id,item_description,quantity,unit_price,amount,currency",
+    (
+        "erp/receipts.csv",
+        "erp_receipts",
+    ): "receipt_id,order_number,line_number,item_id,quantity,received_date",
+    (
+        "erp/reservations.csv",
+        "erp_reservations",
+    ): "reservation_id,order_number,item_id,quantity,location,reserved_at",
+    (
+        "erp/payer_relations.csv",
+        "erp_payer_relations",
+    ): "relation_id,payer_iban,payer_tax_id,payer_name,virtual_account,customer_id,customer_tax_id,"
+    "relation_kind,valid_from,valid_to",
+    (
+        "erp/remittance_advices.csv",
+        "erp_remittance_advices",
+    ): "advice_id,payer_name,payer_tax_id,payment_reference,payment_date,invoice_number,paid_amount,"
+    "discount_amount,currency",
     ("erp/purchase_orders.csv", "erp_purchase_orders"): "order_id,order_number,customer_id,customer_name,"
     "customer_tax_id,order_date,currency,total_amount,status",
     (
@@ -97,8 +125,9 @@ def test_a_sample_layout_is_fully_covered(file: str, source: str) -> None:
     assert [m.source for m in MAPPINGS.values() if m.claims(file)] == [source]
 
 
-def test_a_statement_is_claimed_once() -> None:
-    assert [m.source for m in MAPPINGS.values() if m.claims("bank/statement.xml")] == ["bank_statements"]
+@pytest.mark.parametrize("name", ["bank/statement.xml", "bank/statement.sta"])
+def test_a_statement_is_claimed_once(name: str) -> None:
+    assert [m.source for m in MAPPINGS.values() if m.claims(name)] == ["bank_statements"]
 
 
 @pytest.mark.parametrize(

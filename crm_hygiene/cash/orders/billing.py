@@ -11,6 +11,7 @@ import polars as pl
 
 from crm_hygiene.cash.money import to_units
 from crm_hygiene.cash.orders.order_book import OrderBook, line_key, number_key, system_of
+from crm_hygiene.cash.orders.twins import with_twins
 
 _INVOICE = ["invoice_source", "invoice_record_id"]
 
@@ -29,6 +30,7 @@ def _live_invoices(
             "invoice_number",
             "customer_record_id",
             "tax_id",
+            "customer_name",
             "issue_date",
             "purchase_order_number",
             to_units("amount").alias("invoice_amount"),
@@ -85,9 +87,11 @@ def billed_lines(
         a row per line that names an order (itself or by its invoice), and one per invoice without lines
         that names one: `source`, `record_id` of that row, the invoice's columns, `o` and `why` as
         `OrderBook.find`, `pool` (null where the order has no such article), `line` matched (null where
-        matched by article), `is_lineless`, `is_credit`; amounts and quantities in ten-thousandths.
+        matched by article), `is_lineless`, `is_credit`, `is_twin` (`twins`); amounts and quantities
+        in ten-thousandths.
     """
     live = _live_invoices(invoices, void_statuses, book.systems)
+    live = with_twins(live, _lines_of(live, invoice_lines, book.systems))
     lines = _lines_of(live, invoice_lines, book.systems)
     plain = live.join(lines.select(_INVOICE).unique(), on=_INVOICE, how="anti").with_columns(
         pl.col("invoice_source").alias("source"),
@@ -116,7 +120,8 @@ def billed_lines(
         number_key("item_id").alias("item"),
         line_key("line_number").str.zfill(12).alias("own_line"),
     ).filter(pl.col("number").is_not_null())
-    rows = rows.sort("issue_date", *_INVOICE, "own_line", "source", "record_id", nulls_last=True)
+    counted = ["counted_source", "counted_record_id", "is_twin"]
+    rows = rows.sort("issue_date", *counted, *_INVOICE, "own_line", "source", "record_id", nulls_last=True)
     documents = (
         rows.select(*_INVOICE, "number", "purchase_order_number", "customer_record_id", "tax_id")
         .unique([*_INVOICE, "number"], keep="first", maintain_order=True)

@@ -102,8 +102,9 @@ def _with_quantities(
         .fill_null(0)
         .alias("counted"),
     )
-    billed = pl.when(pl.col("is_credit")).then(0).otherwise("counted").cum_sum().over("o", "pool")
-    credited = pl.when(pl.col("is_credit")).then("counted").otherwise(0).sum().over("o", "pool")
+    once = pl.when("is_twin").then(0).otherwise("counted")
+    billed = pl.when(pl.col("is_credit")).then(0).otherwise(once).cum_sum().over("o", "pool")
+    credited = pl.when(pl.col("is_credit")).then(once).otherwise(0).sum().over("o", "pool")
     return rows.with_columns(
         pl.when(is_tied).then((billed - credited).clip(lower_bound=0)).alias("billed_quantity")
     )
@@ -115,7 +116,8 @@ def _with_totals(rows: pl.DataFrame) -> pl.DataFrame:
         rows.filter(pl.col("o").is_not_null())
         .group_by("o", *_INVOICE, maintain_order=True)
         .agg(
-            pl.when(pl.col("is_whole").first()).then(pl.col("invoice_amount").first())
+            pl.when(pl.col("is_twin").first()).then(0)
+            .when(pl.col("is_whole").first()).then(pl.col("invoice_amount").first())
             .otherwise(pl.col("amount").sum()).alias("its"),
             pl.col("is_credit_note").first(),
             pl.col("b").first(),

@@ -27,6 +27,7 @@ COLUMNS = (
     "StatementId",
     "StatementNumber",
     "StatementKind",
+    "OpeningBalance",
     "AccountIban",
     "AccountNumber",
     "BookedOn",
@@ -155,7 +156,7 @@ class Identities:
         self._of[same] = self._here
 
     def identify(self, row: Row, statement: Statement, amount: Decimal, bank_reference: str) -> None:
-        """Set account, statement, EntryKey, EntryId, EntryAmount, Occurrence and PartCount of a row.
+        """Set what a row tells of its statement, EntryKey, EntryId, EntryAmount, Occurrence and PartCount.
 
         With the servicer's reference the entry is that reference on that account; without one it is what
         it says. Amount and day always count: banks reuse references.
@@ -167,6 +168,8 @@ class Identities:
         row["StatementId"] = statement.statement_id or None
         row["StatementNumber"] = str(self._number)
         row["StatementKind"] = statement.kind
+        opening = statement.opening
+        row["OpeningBalance"] = plain(opening[0]) if opening and statement.kind == "statement" else None
         # 5 and 5.00 are one amount.
         sum_text = plain(amount.normalize()) if amount else "0"
         if bank_reference:
@@ -196,7 +199,9 @@ class Identities:
         row["PartCount"] = "1"
 
 
-_STATEMENT = ("AccountIban", "AccountNumber", "StatementId", "StatementNumber", "StatementKind")
+_STATEMENT = (
+    "AccountIban", "AccountNumber", "StatementId", "StatementNumber", "StatementKind", "OpeningBalance",
+)  # fmt: skip
 
 
 def parts_of(whole: Row, parts: list[Row]) -> Iterator[Row]:

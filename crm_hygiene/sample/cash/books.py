@@ -16,7 +16,7 @@ import polars as pl
 from crm_hygiene.sample.cash.courses import LEG, LEG_KINDS
 from crm_hygiene.sample.cash.customers import PAYER_KINDS
 from crm_hygiene.sample.cash.ledger import Ledger
-from crm_hygiene.sample.cash.profile import CURRENCIES, USABLE, Profile
+from crm_hygiene.sample.cash.profile import CURRENCIES, RETURNS, USABLE, Profile
 from crm_hygiene.sample.draws import Ints, blank, hit, stream
 from crm_hygiene.sample.identifiers import serials
 from crm_hygiene.sample.world import World
@@ -112,7 +112,7 @@ def payment_frame(ledger: Ledger, ids: pl.Series) -> pl.DataFrame:
     currency = entries["currency"].to_numpy()
     instructed = entries["instructed_currency"].to_numpy()
     rate = entries["rate_micro"].to_numpy()
-    kind = pl.when(pl.col("case") == "return").then(pl.lit("return")).otherwise(pl.lit("payment"))
+    kind = pl.when(pl.col("case").is_in(RETURNS)).then(pl.lit("return")).otherwise(pl.lit("payment"))
     return (
         pl.DataFrame(
             {
@@ -144,7 +144,7 @@ def payment_frame(ledger: Ledger, ids: pl.Series) -> pl.DataFrame:
             pl.lit(PAYMENT_SOURCE).alias("source"),
             pl.lit("statement").alias("statement_kind"),
             kind.alias("payment_kind"),
-            (pl.col("case") == "return").alias("is_reversal"),
+            pl.col("case").is_in(RETURNS).alias("is_reversal"),
             pl.when(pl.col("exchange_rate") != 0)
             .then((pl.col("exchange_rate") * pl.lit(Decimal("0.000001"))).cast(pl.Decimal(18, 6)))
             .alias("exchange_rate"),

@@ -16,9 +16,6 @@ from crm_hygiene.sample.draws import Ints, Mask, Rng, hit
 
 RATES = np.array([1.0, 1.17, 0.0061, 0.92])
 """Euro for a unit of each currency, as numbers of `CURRENCIES`."""
-_BLOCK = 31
-"""Days of issue within which invoices are paid together."""
-
 LEG_KINDS = ("payment", "fee", "discount", "interest", "write_off", "credit_note", "reversal", "overpaid")
 LEG = {name: number for number, name in enumerate(LEG_KINDS)}
 CASH_LEGS = ("payment", "interest", "credit_note", "reversal", "overpaid")
@@ -33,14 +30,14 @@ def _share(minor: Ints, hundredths: Ints, parts: int = 1) -> Ints:
     return np.asarray(quotient + up, dtype=np.int64)
 
 
-def _together(invoices: pl.DataFrame, at: Ints, day: Ints) -> tuple[Ints, Ints, Ints]:
+def _together(invoices: pl.DataFrame, at: Ints, day: Ints, days: int) -> tuple[Ints, Ints, Ints]:
     """Invoices paid together: their rows, the number of their payment, its day.
 
-    Up to six invoices of a customer in one currency, issued within about a month.
+    Up to six invoices of a customer in one currency, issued within `days`.
     """
     frame = (
         invoices[at]
-        .select("customer", "currency", block=pl.col("issued") // _BLOCK)
+        .select("customer", "currency", block=pl.col("issued") // days)
         .with_columns(at=at, day=day[at])
         .sort("customer", "currency", "block", "at")
         .with_columns(rank=pl.int_range(pl.len()).over("customer", "currency", "block") // 6)
@@ -80,9 +77,9 @@ def _frame(key: Ints, invoice: Ints, kind: str, minor: Ints, where: Mask | None 
 
 
 def pay_invoices(
-    rng: Rng, customers: pl.DataFrame, documents: pl.DataFrame
+    rng: Rng, customers: pl.DataFrame, documents: pl.DataFrame, days: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Entries that pay invoices, and their legs.
+    """Entries that pay invoices, and their legs; `days` of issue are what a customer pays together.
 
     Returns
     -------
@@ -95,7 +92,7 @@ def pay_invoices(
     day = _days(rng, invoices, customers)
     course, minor = invoices["course"].to_numpy(), invoices["minor"].to_numpy()
     is_yen = invoices["currency"].to_numpy() == 2
-    joint, joint_key, joint_day = _together(invoices, np.flatnonzero(course == COURSE["together"]), day)
+    joint, joint_key, joint_day = _together(invoices, np.flatnonzero(course == COURSE["together"]), day, days)
     silent = np.isin(course, [COURSE["together"], COURSE["unpaid"], COURSE["credited_whole"]])
     single = np.flatnonzero(~silent)
     m = len(single)
@@ -150,7 +147,7 @@ def pay_invoices(
         _frame(third, single[rest][last], "payment", (remaining - middle)[last]),
         _frame(joint_key, joint, "payment", minor[joint]),
     ]
-    days = pl.DataFrame(
+    dated = pl.DataFrame(
         {
             "key": np.concatenate([key, second, third, joint_key]),
             "day": np.concatenate([s_day, later[rest], final_day, joint_day]),
@@ -164,7 +161,7 @@ def pay_invoices(
         .group_by("key", maintain_order=True)
         .agg(pl.col("minor").sum())
     )
-    entries = days.join(sums, on="key", how="inner", maintain_order="left").filter(
+    entries = dated.join(sums, on="key", how="inner", maintain_order="left").filter(
         pl.col("day") <= LAST_DAY, pl.col("minor") > 0
     )
     entries = _in_bank_currency(rng, entries, invoices)

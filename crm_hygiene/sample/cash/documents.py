@@ -53,7 +53,7 @@ def _courses(rng: Rng, profile: Profile, frame: pl.DataFrame, customers: pl.Data
     n = len(frame)
     course = weighted(rng, np.array([profile.courses[name] for name in COURSES]), n)
     customer = frame["customer"].to_numpy()
-    collective = hit(rng, len(customers), 0.06)[customer] & hit(rng, n, 0.85)
+    collective = hit(rng, len(customers), profile.collective)[customer] & hit(rng, n, 0.85)
     course = np.where(collective & (course == COURSE["one_to_one"]), COURSE["together"], course)
     plain = COURSE["one_to_one"]
     euro = CURRENCIES.index("EUR")

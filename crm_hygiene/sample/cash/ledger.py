@@ -52,7 +52,7 @@ def build_ledger(
     organisation = weighted(rng, world.organisations["size"].to_numpy(), invoices)
     customers, customer = build_customers(world, rng, profile, organisation, first + 10_000)
     documents = build_documents(world, rng, profile, customers, customer, span, first)
-    entries, legs = pay_invoices(rng, customers, documents)
+    entries, legs = pay_invoices(rng, customers, documents, profile.collected_days)
     entries = quote(world, rng, profile, customers, documents, entries, legs)
     entries = entries.with_columns(
         case=pl.col("course").replace_strict({v: k for k, v in COURSE.items()}, return_dtype=pl.String)

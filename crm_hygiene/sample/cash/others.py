@@ -10,7 +10,7 @@ import polars as pl
 
 from crm_hygiene.sample.cash.courses import LEG
 from crm_hygiene.sample.cash.documents import COURSE
-from crm_hygiene.sample.cash.profile import LAST_DAY, Profile
+from crm_hygiene.sample.cash.profile import CURRENCIES, LAST_DAY, Profile
 from crm_hygiene.sample.cash.remittances import banked_names, payers
 from crm_hygiene.sample.draws import Ints, Rng, fill, hit, pick, weighted
 from crm_hygiene.sample.registers import ibans
@@ -123,11 +123,15 @@ def _lookalikes(
     A third comes from another company at the very amount of an open invoice, a third quotes a number one
     step from ours, a third comes from a company whose name differs in its legal form alone.
     """
-    at = rng.integers(0, len(documents), n)
+    at = rng.integers(0, len(documents), n if len(world.organisations) > 1 else 0)
+    n = len(at)
     like = documents[at]
     who = customers[like["customer"].to_numpy()]
     kind = rng.integers(0, 3, n)
-    other = world.organisations[rng.integers(0, len(world.organisations), n)]
+    drawn = rng.integers(0, len(world.organisations), n)
+    # A customer who pays the very amount of its own invoice would be no stranger.
+    is_owner = drawn == who["organisation"].to_numpy()
+    other = world.organisations[np.where(is_owner, (drawn + 1) % len(world.organisations), drawn)]
     stranger = other["name"] + " " + other["legal"]
     owner = world.organisations[who["organisation"].to_numpy()]
     swapped = owner["name"] + " " + owner["legal"].replace(_SWAPS)
@@ -173,6 +177,29 @@ def _own_business(rng: Rng, customers: pl.DataFrame, documents: pl.DataFrame, n:
     )
 
 
+def _orphan_returns(
+    rng: Rng, customers: pl.DataFrame, documents: pl.DataFrame, n: int, span: int
+) -> pl.DataFrame:
+    """Money that goes back to customers for payments that came before the books begin."""
+    like = documents[rng.integers(0, len(documents), n)]
+    paid = payers(rng, customers, like["customer"].to_numpy())
+    fixed = {k: v for k, v in _blank_entries(n).items() if k not in paid.columns}
+    # An odd amount, so that it takes back nothing by chance.
+    minor = np.maximum(1, np.abs(like["minor"].to_numpy()) // 100) * 100
+    minor = np.where(like["currency"].to_numpy() == CURRENCIES.index("JPY"), minor, minor + 13)
+    return pl.DataFrame(
+        {
+            "day": LAST_DAY - span + rng.integers(0, 20, n),
+            "currency": like["currency"],
+            "minor": -minor,
+            "text": pick(rng, ["RETURN of an earlier payment", "Ruecklastschrift", "REJECT AC04"], n),
+            "case": pl.Series(["orphan_return"]).new_from_index(0, n),
+            **fixed,
+            **paid.to_dict(),
+        }
+    )
+
+
 def build_others(
     world: World, rng: Rng, profile: Profile, customers: pl.DataFrame, documents: pl.DataFrame, span: int
 ) -> pl.DataFrame:
@@ -188,6 +215,8 @@ def build_others(
         _lookalikes(world, rng, customers, documents, count(profile.lookalikes)),
         _own_business(rng, customers, documents, count(profile.own_business)),
     ]
+    if profile.orphan_returns:
+        parts.append(_orphan_returns(rng, customers, documents, count(profile.orphan_returns), span))
     found = pl.concat(
         [p.with_columns(pl.col("day", "currency", "minor").cast(pl.Int64)) for p in parts], how="diagonal"
     )

@@ -50,6 +50,9 @@ _REFERENCES = MappingProxyType(
 USABLE = ("exact", "digits", "structured", "end_to_end", "order")
 """Kinds of reference that name what is paid without a slip."""
 
+RETURNS = ("return", "orphan_return")
+"""Cases of money that goes back to a customer."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -66,6 +69,8 @@ class Profile:
     strangers, own_business, lookalikes, outgoing
         entries that pay nothing of ours, as shares of the invoices: from unknown payers, from customers
         for something else, built to be mistaken, money out
+    orphan_returns
+        returns of payments from before the books, as a share of the invoices
     hostile
         share of texts with a command or control characters in them
     advised
@@ -81,8 +86,12 @@ class Profile:
     own_business: float = 0.006
     lookalikes: float = 0.006
     outgoing: float = 0.04
+    orphan_returns: float = 0.0
     hostile: float = 0.001
     advised: float = 0.2
+    collective: float = 0.06
+    """Share of customers who pay what comes within `collected_days` together."""
+    collected_days: int = 31
     recurring: float = 0.3
     """Share of customers who are billed the same amount every month."""
     parents: float = 0.5
@@ -113,5 +122,32 @@ MIXED = Profile(
             "none": 0.115,
         }
     ),
+    courses=MappingProxyType(
+        {
+            "one_to_one": 0.52,
+            "together": 0.1,
+            "instalments": 0.04,
+            "partial": 0.02,
+            "overpaid": 0.02,
+            "bank_fee": 0.03,
+            "early_discount": 0.08,
+            "late_discount": 0.01,
+            "late_interest": 0.03,
+            "foreign_currency": 0.03,
+            "rounding": 0.015,
+            "credit_netted": 0.03,
+            "credited_whole": 0.01,
+            "unpaid": 0.065,
+        }
+    ),
+    returns=0.012,
+    duplicates=0.01,
+    orphan_returns=0.004,
+    hostile=0.02,
+    advised=0.6,
+    collective=0.2,
+    collected_days=92,
 )
+"""Every case often enough that a sample of a few hundred people has most of them."""
+
 PROFILES = MappingProxyType({p.name: p for p in (REFERENCED, BARE, MIXED)})

@@ -185,3 +185,38 @@ def test_nothing_at_all_is_no_check() -> None:
     none = invoices(bill("I", 1, purchase_order_number=None))
     assert checked(none, invoice_lines(), orders(), order_lines()).equals(empty)
     assert isinstance(empty, pl.DataFrame)
+
+
+ELSEWHERE: Row = {
+    "source": "einvoices", "customer_record_id": "X9", "tax_id": "DE1", "invoice_number": "INV-I1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("other", "status"),
+    [
+        ({}, "ok"),
+        ({"invoice_number": "inv i1"}, "ok"),
+        ({"tax_id": None, "customer_name": "ACME, Inc."}, "ok"),
+        ({"tax_id": "DE2"}, "quantity"),
+        ({"invoice_number": "INV-I9"}, "quantity"),
+        ({"issue_date": date(2024, 5, 2)}, "quantity"),
+        ({"source": "erp_invoices", "customer_record_id": "C1"}, "quantity"),
+    ],
+)
+def test_an_invoice_that_two_systems_tell_is_billed_once(other: Row, status: str) -> None:
+    own = bill("I1", 60, tax_id="DE1", customer_name="Acme Inc")
+    bills = [own, {**own, "record_id": "I2", **ELSEWHERE, **other}]
+    lines = [line("I1", 1, 6, 10, item_id="A"), line("I2", 1, 6, 10, item_id="A", source=bills[1]["source"])]
+    known = {**ORDER, "tax_id": None if other.get("tax_id") == "DE2" else "DE1"}
+    found = judged(bills, lines, known=known)
+    assert {found["I1:1"][0], found["I2:1"][0]} == {"ok", status}
+
+
+def test_an_invoice_that_one_of_two_systems_tells_with_lines_is_counted_by_them() -> None:
+    own = bill("I1", 100, tax_id="DE1")
+    bills = [own, {**own, "record_id": "A1", **ELSEWHERE}, bill("I3", 100, issue_date=date(2024, 5, 9))]
+    lines = [line("I1", 1, 10, 10, item_id="A"), line("I3", 1, 1, 10, item_id="A")]
+    found = judged(bills, lines, known={**ORDER, "tax_id": "DE1"})
+    assert (found["I1:1"][0], found["I3:1"][0]) == ("ok", "quantity")
+    assert "11" in found["I3:1"][1]

@@ -34,6 +34,7 @@ def test_an_entry_becomes_a_row(read: Read, version: str) -> None:
         "PartCount": "1",
         "StatementNumber": "1",
         "StatementKind": "statement",
+        "OpeningBalance": "10.00",
         "Amount": "100.50",
         "Currency": "EUR",
         "Status": "BOOK",

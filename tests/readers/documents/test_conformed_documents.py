@@ -172,3 +172,28 @@ def test_the_newest_export_of_reservations_is_all_there_is(night: Night) -> None
     night.started_at = datetime(2026, 2, 2, tzinfo=UTC)
     _land(night, "erp_reservations", "erp/reservations_2.csv", header + "W,PO-2,B,3\n")
     assert conform_table(night, "reservations").select(pl.col("record_id")).to_series().to_list() == ["W"]
+
+
+@pytest.mark.parametrize("is_renamed", [True, False])
+def test_a_document_sent_again_with_fewer_lines_has_no_more(night: Night, is_renamed: bool) -> None:
+    fewer = [*ORDER[:3], "PO1*10*3*EA*10.50**VP*B-1", "CTT*1*3", "AMT*TT*31.50"]
+    other = ["BEG*00*SA*PO-8**20251220", *ORDER[1:]]
+    _land(
+        night, "x12_documents", "edi/a.edi", interchange(transaction("850", ORDER), transaction("850", other))
+    )
+    assert conform_table(night, "purchase_order_lines").height == 4
+    night.started_at = datetime(2026, 2, 2, tzinfo=UTC)
+    again = "edi/b.edi" if is_renamed else "edi/a.edi"
+    _land(night, "x12_documents", again, interchange(transaction("850", fewer)))
+    lines = conform_table(night, "purchase_order_lines").sort("record_id")
+    numbers = lines.select("purchase_order_number", "line_number").rows()
+    assert sorted(numbers) == [("PO-7", "10"), ("PO-8", "10"), ("PO-8", "20")]
+
+
+def test_a_line_that_comes_alone_stays_until_it_comes_again(night: Night) -> None:
+    header = "invoice_id,line_number,amount,currency\n"
+    _land(night, "erp_invoice_lines", "erp/invoice_lines_1.csv", header + "I1,1,5,EUR\nI1,2,7,EUR\n")
+    night.started_at = datetime(2026, 2, 2, tzinfo=UTC)
+    _land(night, "erp_invoice_lines", "erp/invoice_lines_2.csv", header + "I1,1,6,EUR\n")
+    amounts = conform_table(night, "invoice_lines").sort("record_id")["amount"].to_list()
+    assert amounts == [Decimal(6), Decimal(7)]
