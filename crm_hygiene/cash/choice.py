@@ -27,6 +27,13 @@ class Choice:
     beyond: set[int]
 
 
+@dataclass
+class _SolverTime:
+    """What is left of a knot's deterministic time, for the best choice and all that prove its margin."""
+
+    left: float
+
+
 def choose(hypotheses: Sequence[Hypothesis], opens: Mapping[int, int], rules: CashRules) -> Choice:
     """The best choice over all knots; `opens` are the open amounts of the invoices in ten-thousandths."""
     result = Choice({}, set(), set())
@@ -36,7 +43,8 @@ def choose(hypotheses: Sequence[Hypothesis], opens: Mapping[int, int], rules: Ca
         if len(payments) > limits.component_payments or len(knot) > limits.component_hypotheses:
             result.beyond.update(payments)
             continue
-        best = _best(knot, opens, frozenset(), rules)
+        time = _SolverTime(limits.solver_time)
+        best = _best(knot, opens, frozenset(), rules, time)
         if best is None:
             result.beyond.update(payments)
             continue
@@ -44,7 +52,7 @@ def choose(hypotheses: Sequence[Hypothesis], opens: Mapping[int, int], rules: Ca
         for k in best:
             h = knot[k]
             result.chosen[h.p] = h
-            other = _best(knot, opens, frozenset([k]), rules)
+            other = _best(knot, opens, frozenset([k]), rules, time)
             if other is not None and value - sum(knot[o].score for o in other) >= rules.margin:
                 result.clear.add(h.p)
     return result
@@ -71,16 +79,20 @@ def knots(hypotheses: Sequence[Hypothesis]) -> list[list[Hypothesis]]:
 
 
 def _best(
-    knot: Sequence[Hypothesis], opens: Mapping[int, int], without: frozenset[int], rules: CashRules
+    knot: Sequence[Hypothesis],
+    opens: Mapping[int, int],
+    without: frozenset[int],
+    rules: CashRules,
+    time: _SolverTime,
 ) -> tuple[int, ...] | None:
-    """Positions of the best choice that leaves `without` out; None if the solver does not end."""
+    """Positions of the best choice that leaves `without` out; None if the solver does not end in time."""
     allowed = [k for k in range(len(knot)) if k not in without]
     if len({knot[k].p for k in allowed}) == 1:
         fitting = [k for k in allowed if _fits([knot[k]], opens)]
         return (max(fitting, key=lambda k: (knot[k].score, -k)),) if fitting else ()
     if len(allowed) <= rules.limits.enumerate:
         return _enumerated(knot, allowed, opens)
-    return _solved(knot, allowed, opens, rules)
+    return _solved(knot, allowed, opens, time)
 
 
 def _fits(chosen: Sequence[Hypothesis], opens: Mapping[int, int]) -> bool:
@@ -115,9 +127,11 @@ def _enumerated(
 
 
 def _solved(
-    knot: Sequence[Hypothesis], allowed: Sequence[int], opens: Mapping[int, int], rules: CashRules
+    knot: Sequence[Hypothesis], allowed: Sequence[int], opens: Mapping[int, int], time: _SolverTime
 ) -> tuple[int, ...] | None:
     """The best choice by CP-SAT: one worker, a fixed seed and deterministic time, so always the same."""
+    if time.left <= 0:
+        return None
     # Most knots never come here, and importing the solver takes longer than most commands.
     from ortools.sat.python import cp_model
 
@@ -142,7 +156,9 @@ def _solved(
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
-    solver.parameters.max_deterministic_time = rules.limits.solver_time
-    if solver.solve(model) != cp_model.OPTIMAL:
+    solver.parameters.max_deterministic_time = time.left
+    status = solver.solve(model)
+    time.left -= solver.response_proto.deterministic_time
+    if status != cp_model.OPTIMAL:
         return None
     return tuple(k for k in allowed if solver.value(is_chosen[k]))

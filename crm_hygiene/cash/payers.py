@@ -200,8 +200,10 @@ def identify_payers(
     )
     # A known name of somebody else beside the account: a clerk has to say who pays for whom.
     is_torn = is_strong & (named.list.len() > 0) & (strong.list.set_intersection(named).list.len() == 0)
-    is_told = pl.col("rank").is_in([_BY_RANK["relation"], _BY_RANK["virtual account"]]).fill_null(value=False)
-    unclear = (is_torn & ~is_told) | (~is_strong & (named.list.len() > 1))
+    is_explained = (
+        pl.col("rank").is_in([_BY_RANK["relation"], _BY_RANK["virtual account"]]).fill_null(value=False)
+    )
+    unclear = (is_torn & ~is_explained) | (~is_strong & (named.list.len() > 1))
     strangers_form = _of_another_form(payments, invoices, known, who.select("p", best.alias("payers")), rules)
     other_account = _from_another_account(payments, keys, who.select("p", best.alias("payers")))
     doubted = pl.Series([*strangers_form, *other_account], dtype=pl.Int64).unique()
@@ -210,7 +212,10 @@ def identify_payers(
         invoice_party=invoices.select("i", "party"),
         payment_parties=who.select(
             "p", "strong", "named", best.alias("payers"),
-            pl.when(best.list.len() == 1).then(best.list.first()).alias("payer"), how.alias("payer_by"),
+            pl.when(best.list.len() == 1).then(best.list.first())
+            .when(is_told & (strong.list.len() == 1)).then(strong.list.first())
+            .alias("payer"),
+            how.alias("payer_by"),
             (unclear | ~pl.col("is_clear").fill_null(value=True)).alias("is_payer_unclear"),
         ).sort("p"),
         stated=asked,

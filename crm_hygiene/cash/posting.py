@@ -5,8 +5,6 @@ What does not belong here: which choice is best (`choice`), what a reading weigh
 
 from __future__ import annotations
 
-import polars as pl
-
 from crm_hygiene.cash.choice import choose
 from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.hypotheses import Hypothesis
@@ -21,6 +19,7 @@ def post_the_choice(pool: Pool, found: list[Hypothesis]) -> None:
     ranked: dict[int, list[Hypothesis]] = {}
     for h in sorted(found, key=lambda h: (h.p, -h.score, h.kind, h.lines)):
         ranked.setdefault(h.p, []).append(h)
+    other = set(pool.hits.filter("is_other_name")["p"])
     for p, alternatives in ranked.items():
         top = tuple(alternatives[: pool.rules.max_suggestions])
         invoices = tuple(dict.fromkeys(line.i for h in top for line in h.lines))
@@ -44,7 +43,7 @@ def post_the_choice(pool: Pool, found: list[Hypothesis]) -> None:
             )
             pool.doubts[p] = Doubt("AMBIGUOUS", reason, invoices, top)
         elif not best.is_certain or best.score < pool.rules.minimum:
-            is_named = "another name" if best.score < pool.rules.minimum and _is_other(pool, p) else None
+            is_named = "another name" if best.score < pool.rules.minimum and p in other else None
             reason = (
                 f"{best.reasons[-1]}, and neither the amount nor the payer confirms it"
                 if not is_named
@@ -64,7 +63,3 @@ def post_the_choice(pool: Pool, found: list[Hypothesis]) -> None:
             if left > 0:
                 rest = text(left, pool.entries["currency"][p])
                 pool.doubts[p] = Doubt("AMOUNT", f"{rest} more than was open on what it cites", invoices, top)
-
-
-def _is_other(pool: Pool, p: int) -> bool:
-    return bool(pool.hits.filter((pl.col("p") == p) & pl.col("is_other_name")).height)

@@ -62,6 +62,7 @@ def one_to_many(
         [claims[k] for k in np.flatnonzero(choices[row]).tolist()]
         for row in np.flatnonzero(sums == paid.amount)[:3]
     ]
+    hits = _without_equal_ones(hits, recurring)
     doubtful = tuple(c.i for hit in hits if _is_recurring(hit, recurring) for c in hit)
     reader = Reader(paid, rules)
     for hit in hits:
@@ -82,6 +83,15 @@ def one_to_many(
             is_certain=is_sure,
         )
     return reader.found, doubtful
+
+
+def _without_equal_ones(hits: list[list[Claim]], recurring: Collection[int]) -> list[list[Claim]]:
+    """The one hit whose credit note names its invoice, where the others are it with an equal invoice."""
+    named = [hit for hit in hits if any(c.is_open < 0 for c in hit) and not _is_recurring(hit, recurring)]
+    if len(named) != 1:
+        return hits
+    amounts = sorted(c.is_open for c in named[0])
+    return named if all(sorted(c.is_open for c in hit) == amounts for hit in hits) else hits
 
 
 def _is_recurring(hit: Sequence[Claim], recurring: Collection[int]) -> bool:

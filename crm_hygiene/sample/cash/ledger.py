@@ -59,7 +59,7 @@ def build_ledger(
     )
     free = max(entries["key"], default=0) + 1
     again = repeated(rng, profile, entries)
-    back, back_legs = bounced(rng, profile, entries, legs, free)
+    back, back_legs = bounced(rng, profile, entries, legs, again["twin"], free)
     free += len(back) + len(entries)
     others = build_others(world, rng, profile, customers, documents, span)
     silent = pl.concat([again.drop("key"), others], how="diagonal")

@@ -49,16 +49,19 @@ def repeated(rng: Rng, profile: Profile, entries: pl.DataFrame) -> pl.DataFrame:
 
 
 def bounced(
-    rng: Rng, profile: Profile, entries: pl.DataFrame, legs: pl.DataFrame, first: int
+    rng: Rng, profile: Profile, entries: pl.DataFrame, legs: pl.DataFrame, doubled: pl.Series, first: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Returns of plain payments and, for most of them, the payment that replaces it; with legs.
 
     Parameters
     ----------
+    doubled
+        keys of payments that were sent twice: if the first came back, its copy would truly pay
     first
         the first free key
     """
     plain = (entries["course"] == COURSE["one_to_one"]).to_numpy()
+    plain = plain & ~entries["key"].is_in(doubled.implode()).to_numpy()
     late = entries["day"].to_numpy() > LAST_DAY - 3
     back = entries[np.flatnonzero(plain & ~late & hit(rng, len(entries), profile.returns))]
     n = len(back)
