@@ -104,6 +104,8 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     )
     doubts |= match(pool)
     doubts |= done.payment_doubts
+    # What only matching needs is as large as the books: it goes before the states are counted.
+    del pool, who, pending, effects, live, standing
     allocations = ledger.allocations_of(book, paid, claims, previous, today)
     doubts |= {p: d for p, d in exceptions.doubts_of_orders(cited.orders).items() if book.payment_open[p] > 0}
     rest = paid.with_columns(pl.Series("open", book.payment_open))
@@ -120,6 +122,7 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
         rules,
         today,
     )
+    del rest, unread, owed
     after = ledger.with_effect(allocations)
     flagged = paid.with_columns(
         (pl.col("p").is_in(list(duplicates)) | pl.col("is_repeat")).alias("is_duplicate"),
