@@ -44,7 +44,7 @@ def post_equal(pool: Pool, clear: pl.DataFrame, silent: pl.DataFrame, contested:
         return mine.select("p")
     found = probabilities(pool, claims, alike, asked)
     found = found.join(mine.select("p"), on="p", how="semi")
-    best = mine.select("p", "open", "payer_by", "booked_date").join(
+    best = mine.select("p", "open", "payer_by", "booked_date", "customers").join(
         found.group_by("p", maintain_order=True).agg(
             pl.col("i", "probability").first(), pl.col("i").head(pool.rules.max_suggestions).alias("fitting")
         ),
@@ -53,11 +53,10 @@ def post_equal(pool: Pool, clear: pl.DataFrame, silent: pl.DataFrame, contested:
     )
     best = best.join(claims.select("i", "issue_date", "due_date", "owed"), on="i", how="left")
     barred = list(contested | set(pool.blocks))
-    owing = claims.filter(pl.col("owed") == pl.col("amount")).select(*_KEY, "issue_date")
     several = (
         mine.select("p", "currency", "booked_date", pl.col("open").alias("amount"), party="payers")
         .explode("party")
-        .join(owing, on=_KEY)
+        .join(claims.filter(pl.col("owed") == pl.col("amount")).select(*_KEY, "issue_date"), on=_KEY)
         .filter(pl.col("issue_date") <= pl.col("booked_date"))
         .group_by("p")
         .agg(pl.col("party").n_unique())
@@ -69,8 +68,8 @@ def post_equal(pool: Pool, clear: pl.DataFrame, silent: pl.DataFrame, contested:
         (payer + pool.rules.evidence.amount["exact"] + date_weight(pool.rules)).alias("score"),
         pl.when(pl.col("i").is_in(barred))
         .then(pl.lit("the equal invoice it is likely for is cited by another payment, or blocked"))
-        .when(pl.col("p").is_in(several["p"].implode()))
-        .then(pl.lit("other customers that the payer pays for owe the same amount"))
+        .when((pl.col("customers") > 1) | pl.col("p").is_in(several["p"].implode()))
+        .then(pl.lit("the payer pays for several customers, and another may be invoiced this amount"))
         .when(is_named)
         .then(pl.lit("the text names something that is not known"))
         .when(pl.col("i").is_null())

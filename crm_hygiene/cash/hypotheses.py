@@ -313,7 +313,7 @@ class Reader:
                 "exchange", "exchange", line, [cited], "the instructed amount is the open amount", **given
             )
             return
-        if not paid.rate or paid.rate <= 0:
+        if not paid.rate or paid.rate <= 0 or paid.instructed_currency == claim.currency:
             return
         rated = {
             in_coins(worth, claim.currency)

@@ -6,7 +6,6 @@ What does not belong here: numbers that are no invoice's at all (`silent`).
 from __future__ import annotations
 
 import polars as pl
-from rapidfuzz.distance import OSA
 
 from crm_hygiene.cash.hypotheses import Cited, Hypothesis, Reader
 from crm_hygiene.cash.plain import in_window
@@ -18,8 +17,8 @@ STAGE = "mistyped_reference"
 def read_mistyped(pool: Pool, hits: pl.DataFrame, claims: pl.DataFrame) -> list[Hypothesis]:
     """Readings of payments that cite one invoice of somebody else's, whose amount it is not.
 
-    The payer is known, owes exactly this amount on one invoice and was never invoiced it otherwise, and the
-    numbers differ by no more than `references.max_edits` slips.
+    The payer is known, was invoiced exactly this amount once only, and that on the one invoice of its own
+    whose number differs by no more than `references.max_edits` slips (`Pool.slips`).
 
     Parameters
     ----------
@@ -34,21 +33,19 @@ def read_mistyped(pool: Pool, hits: pl.DataFrame, claims: pl.DataFrame) -> list[
         pool.entries.filter(~pl.col("is_payer_unclear")).select("p", "currency", party="payers"), on="p"
     )
     open_now = claims.filter("is_matchable").select(
-        "party", "currency", "i", "number", "issue_date", "due_date", "is_blocked", open="owed"
+        "party", "currency", "i", "issue_date", "due_date", "is_blocked", open="owed"
     )
     near = (
         asked.explode("party")
         .drop_nulls("party")
         .join(open_now, on=["party", "currency", "open"])
-        .filter(in_window(pool.rules.windows.payer) & ~pl.col("is_blocked"))
-        .filter(pl.len().over("p") == 1)
-        .sort("p")
+        .filter(in_window(pool.rules.windows.reference) & ~pl.col("is_blocked"))
+        .sort("p", "i")
     )
-    slips = pool.rules.references.max_edits
     rows = [
         (p, i, token)
-        for p, i, token, number in near.select("p", "i", "token", "number").iter_rows()
-        if i not in pool.recurring and number and OSA.distance(token, number) <= slips
+        for p, i, token in near.select("p", "i", "token").iter_rows()
+        if pool.slips.get(p) == frozenset([i]) and i not in pool.recurring
     ]
     known = claims_of(claims.filter(pl.col("i").is_in([i for _, i, _ in rows])))
     paid = payments_of(pool.pending().filter(pl.col("p").is_in([p for p, _, _ in rows])))

@@ -26,7 +26,8 @@ class Payers:
 
     `invoice_party`: `i`, `party`; `payment_parties`: `p`, `strong` and `named` (lists of parties), `payers`
     (the parties it can be from by the best evidence there is, which `payer_by` names), `payer` (the one
-    of them, or null) and `is_payer_unclear` (two customers fit alike, or account and name disagree).
+    of them, or null) and `is_payer_unclear` (account and name disagree), and for how many
+    `customers` it pays.
     `stated`: (`p`, `booked_date`, `key`) of what each payment says of its payer, `known`: (`key`, `party`,
     days of validity) of everybody, a factor of a thousand customers among them: enough to confirm a citation,
     not to name a payer.
@@ -203,7 +204,7 @@ def identify_payers(
     is_explained = (
         pl.col("rank").is_in([_BY_RANK["relation"], _BY_RANK["virtual account"]]).fill_null(value=False)
     )
-    unclear = (is_torn & ~is_explained) | (~is_strong & (named.list.len() > 1))
+    unclear = is_torn & ~is_explained
     strangers_form = _of_another_form(payments, invoices, known, who.select("p", best.alias("payers")), rules)
     other_account = _from_another_account(payments, keys, who.select("p", best.alias("payers")))
     doubted = pl.Series([*strangers_form, *other_account], dtype=pl.Int64).unique()
@@ -216,6 +217,7 @@ def identify_payers(
             .when(is_told & (strong.list.len() == 1)).then(strong.list.first())
             .alias("payer"),
             how.alias("payer_by"),
+            pl.when(is_told).then(strong.list.len()).otherwise(best.list.len()).alias("customers"),
             (unclear | ~pl.col("is_clear").fill_null(value=True)).alias("is_payer_unclear"),
         ).sort("p"),
         stated=asked,

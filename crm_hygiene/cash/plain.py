@@ -88,10 +88,10 @@ def plain_references(hits: pl.DataFrame, taken: pl.DataFrame, rules: CashRules) 
 
 
 def _is_odd(rules: CashRules) -> pl.Expr:
-    """Whether a round amount came on a day far from the due date."""
+    """Whether a round amount came on a day far from the due date, or from who may be several customers."""
     last = pl.coalesce("due_date", "issue_date")
     far = (pl.col("booked_date") - last).dt.total_days().abs() > rules.due_order.round_days
-    return far.fill_null(value=False) & pl.col("is_round")
+    return (far.fill_null(value=False) | pl.col("is_of_several")) & pl.col("is_round")
 
 
 def plain_payers(edges: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -101,7 +101,7 @@ def plain_payers(edges: pl.DataFrame, rules: CashRules) -> tuple[pl.DataFrame, p
     ----------
     edges
         `candidates.amount_edges`: `p`, `i`, `way`, `open`, `payer_by`, dates, `is_contested`,
-        `is_blocked`, `is_repeat_risk`, `has_stranger`.
+        `is_blocked`, `is_repeat_risk`, `has_stranger`, `is_round`, `is_of_several`.
 
     A round amount proves little of itself: then the day has to be near the due date too.
     """

@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.hypotheses import Claim, Hypothesis, Paid
@@ -143,6 +145,36 @@ class Pool:
             pl.col("party").is_not_null() & (pl.len().over("party", "currency", "amount") > 1)
         )
         return frozenset(alike["i"].to_list())
+
+    @cached_property
+    def slips(self) -> dict[int, frozenset[int]]:
+        """Payment row -> invoices of its payer, settled ones too, whose number is few slips from the cited.
+
+        For payments that cite a number that is nobody's, or one invoice of somebody else's. A number that is
+        near to one of the payer's invoices alone names it, however many are equal.
+        """
+        foreign = self.hits.filter((pl.len().over("p") == 1) & ~pl.col("agrees")).select("p", "token")
+        tokens = pl.concat([self.strangers.select("p", "token"), foreign])
+        numbers = self.claims.filter(pl.col("number").str.len_chars() > 0)
+        pairs = (
+            tokens.join(self.entries.select("p", "currency", party="payers"), on="p")
+            .explode("party")
+            .drop_nulls("party")
+            .join(numbers.select("party", "currency", "i", "number"), on=["party", "currency"])
+        )
+        if pairs.is_empty():
+            return {}
+        distance = process.cpdist(
+            pairs["token"].to_list(), pairs["number"].to_list(), scorer=OSA.distance, workers=1
+        )
+        near = pairs.with_columns(pl.Series("slips", distance).cast(pl.Int64)).filter(
+            pl.col("slips") <= self.rules.references.max_edits
+        )
+        asked = tokens.group_by("p").len("asked")
+        whole = (
+            near.group_by("p", "i").len("near").join(asked, on="p").filter(pl.col("near") == pl.col("asked"))
+        )
+        return {p: frozenset(i) for p, i in whole.group_by("p").agg("i").iter_rows()}
 
     @cached_property
     def other_purpose(self) -> set[int]:

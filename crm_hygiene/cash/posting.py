@@ -42,6 +42,9 @@ def post_the_choice(pool: Pool, found: list[Hypothesis]) -> None:
                 else "another payment fits as well"
             )
             pool.doubts[p] = Doubt("AMBIGUOUS", reason, invoices, top)
+        elif best.score < alternatives[0].score:
+            reason = f"{alternatives[0].reasons[-1]}, but other payments need the same documents"
+            pool.doubts[p] = Doubt("AMBIGUOUS", reason, invoices, top)
         elif not best.is_certain or best.score < pool.rules.minimum:
             is_named = "another name" if best.score < pool.rules.minimum and p in other else None
             reason = (

@@ -5,11 +5,10 @@ What does not belong here: payments that cite (`citing`), equal invoices of a pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from rapidfuzz.distance import OSA
 
 from crm_hygiene.cash import candidates, plain
 from crm_hygiene.cash.coincidence import is_round
@@ -44,7 +43,7 @@ def read_silent(pool: Pool, silent: pl.DataFrame, contested: set[int]) -> list[H
             pool.doubt(p, "DUPLICATE", "the payer already paid an invoice of this amount", (i,))
     for p, fitting in weighed.filter("is_odd").group_by("p").agg(pl.col("i").sort()).sort("p").iter_rows():
         if p not in pool.doubts:
-            reason = "a round amount, paid far from the day the invoice is due"
+            reason = "a round amount, of a payer for several customers or far from the day it is due"
             pool.doubt(p, "DATE", reason, fitting)
     weighed = weighed.filter(~pl.col("p").is_in(list(pool.doubts)))
     known = claims_of(owed.join(weighed.select("i").unique(), on="i", how="semi"))
@@ -83,11 +82,13 @@ def _amount_edges(
     for p, n, first in crowd.select("p", "crowd", "i").iter_rows():
         pool.doubt(p, "AMBIGUOUS", f"{n} open invoices of the payer have this amount", first)
     repeats = pool.paid_alike(clear)
+    several = clear.filter(pl.col("customers") > 1)
     edges = edges.with_columns(
         pl.col("i").is_in(list(contested)).alias("is_contested"),
         pl.col("p").is_in(list(repeats)).alias("is_repeat_risk"),
         pl.col("p").is_in(list(pool.names)).alias("has_stranger"),
         pl.struct("open", "currency").is_in(_round_amounts(pool, edges).implode()).alias("is_round"),
+        pl.col("p").is_in(several["p"].implode()).alias("is_of_several"),
     )
     discounted = owed.filter(pl.col("discounted").is_not_null()).select(
         "party", "currency", pl.col("discounted").alias("want"), pl.col("i").alias("other"),
@@ -121,7 +122,8 @@ def _read_edges(
 ) -> list[Hypothesis]:
     tokens = pool.names.get(paid.p, [])
     reader = Reader(paid, pool.rules)
-    if tokens and not _is_mistyped(pool, tokens, rows, known):
+    fitting = frozenset(row["i"] for row in rows)
+    if tokens and (pool.slips.get(paid.p) != fitting or fitting & pool.recurring):
         reason = "the payment names a document that is not known"
         pool.doubt(paid.p, "AMBIGUOUS", reason, [r["i"] for r in rows])
         return []
@@ -130,24 +132,6 @@ def _read_edges(
         cited = [Cited(known[row["i"]], reference, f"mistyped as {tokens[0]}" if tokens else "")]
         reader.read(cited, payer_by=paid.payer_by, stage=plain.PAYER)
     return [h for h in reader.found if h.kind in ("one_to_one", "discount", "fee")]
-
-
-def _is_mistyped(
-    pool: Pool, tokens: Sequence[str], rows: Sequence[dict[str, Any]], known: Mapping[int, Claim]
-) -> bool:
-    """Whether unknown numbers in the text can only be a mistyped number of the one invoice.
-
-    Where the payer was invoiced the same amount more than once, a number one digit off is the next one.
-    """
-    if len({row["i"] for row in rows}) > 1:
-        return False
-    claim = known[rows[0]["i"]]
-    near = pool.rules.references.max_edits
-    return (
-        claim.i not in pool.recurring
-        and bool(claim.number)
-        and all(OSA.distance(t, claim.number) <= near for t in tokens)
-    )
 
 
 def _read_unequal(pool: Pool, left: pl.DataFrame, busy: set[int]) -> list[Hypothesis]:
@@ -173,7 +157,7 @@ def _read_unequal(pool: Pool, left: pl.DataFrame, busy: set[int]) -> list[Hypoth
             reason = "the sum holds an amount that the payer is invoiced again and again"
             pool.doubt(one.p, "AMBIGUOUS", reason, doubtful)
             continue
-        found += sums + one_to_one(one, claims, fees, one.payer_by, pool.rules)
+        found += sums + one_to_one(one, claims, pool.recurring, fees, one.payer_by, pool.rules)
     explained = {h.p for h in found} | set(pool.doubts)
     found += _post_joint(pool, pairs.filter(~pl.col("p").is_in(list(explained))), paid, known, busy)
     return found

@@ -137,12 +137,14 @@ def _in_time(paid: Paid, claim: Claim) -> bool:
 def one_to_one(
     paid: Paid,
     claims: Sequence[Claim],
+    recurring: Collection[int],
     known_fees: Mapping[str, Sequence[int]],
     payer_by: str,
     rules: CashRules,
 ) -> list[Hypothesis]:
     """Readings of the payment as one open claim but for a known fee, a rounding difference, late interest or
-    the exchange that the bank states; sure where one reading alone fits and chance is small.
+    the exchange that the bank states; sure where one reading alone fits, chance is small and the customer has
+    no equal invoice.
     """
     claims = [c for c in claims if c.is_open > 0]
     fees = [f for f in known_fees.get(paid.currency, ()) if f <= rules.fee_ceiling(paid.currency)]
@@ -176,7 +178,7 @@ def one_to_one(
         parts = [c.is_open] if kind in ("exchange", "interest") else [c.is_open, abs(gap)]
         odds = chance(amount, opens, parts, coin(c.currency), ways)
         most = rules.chances.sum if kind == "exchange" else rules.chances.difference
-        is_sure = len(found) == 1 and odds <= most
+        is_sure = len(found) == 1 and odds <= most and c.i not in recurring
         reader.add(
             kind,
             "improbable" if is_sure else "fee" if kind == "fee" else "rounding",

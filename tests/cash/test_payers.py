@@ -116,10 +116,10 @@ def test_a_name_without_an_account_on_file_is_clear_from_any() -> None:
     assert (found["payer_by"], found["is_payer_unclear"]) == ("name", False)
 
 
-def test_two_customers_of_one_name_are_unclear() -> None:
+def test_two_customers_of_one_name_are_several_customers() -> None:
     twin = {**ACME, "record_id": "I3", "customer_record_id": "C3", "iban": None, "tax_id": None}
     found = who({"organisation_name_normalised": "acme weaving"}, twin)
-    assert (found["payer"], found["is_payer_unclear"]) == (None, True)
+    assert (found["payer"], found["is_payer_unclear"], found["customers"]) == (None, False, 2)
 
 
 def test_an_account_that_stands_for_a_crowd_names_nobody() -> None:
