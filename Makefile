@@ -48,11 +48,24 @@ bench-linkage: $(VENV)/ready  ## accuracy on public data sets beside plain Splin
 bench-cash: $(VENV)/ready  ## reconciliation of ledgers with truth, beside naive SQL
 	$(BIN)/python -m bench cash
 
-lock:  ## compile requirements.lock anew (needs uv); it names no registry
+.venv-tryton/ready: requirements-tryton.lock $(VENV)/ready
+	$(PYTHON) -m venv .venv-tryton
+	.venv-tryton/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tryton.lock
+	@$(BIN)/python -m bench.tryton.server
+	@touch $@
+
+tryton: .venv-tryton/ready  ## a Tryton 8 of its own in .venv-tryton, for the tests of its target
+
+circle-tryton: .venv-tryton/ready  ## the whole circle on it: dirty parties, night, apply, second plan empty, undo
+	@$(BIN)/python -m bench tryton
+
+lock:  ## compile both lock files anew (needs uv); they name no registry
 	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
+	uv pip compile requirements-tryton.in --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --python-version 3.11 --upgrade -o requirements-tryton.lock
 
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster
 
-.PHONY: help setup run test check ui bench bench-linkage bench-cash lock clean
+.PHONY: help setup run test check ui bench bench-linkage bench-cash tryton circle-tryton lock clean

@@ -24,6 +24,9 @@ _BY_PRODUCTS = (
     "stewardship.decisions",
     "stewardship.cash_decisions",
     "stewardship.pins",
+    "writeback.outbox",
+    "writeback.deliveries",
+    "writeback.approvals",
 )
 
 # With its salt the suppression list can be tried against a list of known addresses.

@@ -42,6 +42,7 @@ _MEMBERS = "linked.person_members"
 Tables = dict[str, pl.DataFrame | Parts]
 Compute = Callable[[Night], Tables]
 Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
+Figures = Callable[[Night], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Step:
         the linkage models the step uses, as JSON by kind, where it uses them itself.
     pins
         table -> tables whose versions its commit names, so that they are read together.
+    figures
+        table -> what a person should see of the live table beside its preview, as Dagster metadata.
     """
 
     name: str
@@ -87,6 +90,11 @@ class Step:
     extra: Callable[[Night, Tables | None], str] | None = None
     models: Callable[[Night, Tables | None], str] | None = None
     pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    figures: dict[str, Figures] = field(default_factory=dict)
+
+    def figures_of(self, night: Night, table: str) -> dict[str, Any]:
+        """What the step shows of a live table beside its preview."""
+        return self.figures[table](night) if table in self.figures else {}
 
     def models_used(self, night: Night, computed: Tables) -> dict[str, str]:
         """Text for the commits: the linkage models behind the step's tables, if it has to do with any."""
@@ -303,6 +311,7 @@ def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.Ma
             metadata={
                 "unchanged": True,
                 **table_metadata(night.lake, contract, None),
+                **step.figures_of(night, table),
                 **where_to_look(night, contract),
             },
         )
@@ -369,6 +378,7 @@ def run_step(
             asset_key=asset_key(table),
             metadata={
                 **table_metadata(night.lake, contract, publication),
+                **step.figures_of(night, table),
                 **where_to_look(night, contract),
             },
         )

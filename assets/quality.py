@@ -203,6 +203,9 @@ def quality_assets() -> list[dg.AssetsDefinition | dg.AssetSpec]:
         _written_by_gates("stewardship.decisions", ()),
         _written_by_gates("stewardship.cash_decisions", ()),
         _written_by_gates("stewardship.pins", ()),
+        _written_by_gates("writeback.outbox", ()),
+        _written_by_gates("writeback.deliveries", ()),
+        _written_by_gates("writeback.approvals", ()),
     ]
 
 

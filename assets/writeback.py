@@ -1,6 +1,8 @@
-"""Write-back: what golden would change in the systems it came from; a plan, nothing is sent."""
+"""Write-back: what golden would change in the systems it came from; a plan, nothing is sent by it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -8,19 +10,33 @@ import polars as pl
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
+from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.night import Night
-from crm_hygiene.writeback import plan_changes
-from crm_hygiene.writeback.policy import policies_of
+from crm_hygiene.writeback import MappedObject, TargetPolicy, mapped_objects, plan_changes, target_policies
+from crm_hygiene.writeback.delivery.session import confirm_deliveries
+from crm_hygiene.writeback.planning.awaiting import withheld_fields
+from crm_hygiene.writeback.planning.confidence import link_doubts
+from crm_hygiene.writeback.planning.inputs import PlanInputs
+from crm_hygiene.writeback.planning.merges import ChildColumn, child_columns
+from crm_hygiene.writeback.planning.overview import counts, samples, with_masks
 
 READS = (
     "conformed.people",
     "conformed.organisations",
+    "conformed.opportunities",
+    "conformed.interactions",
+    "conformed.users",
+    "conformed.consents",
     "linked.person_members",
     "linked.organisation_members",
+    "linked.person_pairs",
+    "linked.organisation_pairs",
     "golden.contacts",
     "golden.accounts",
-    "conformed.consents",
+    "golden.leads",
     "golden.provenance",
+    "reconciled.allocations",
 )
 
 # Read of every table that has them, besides the fields that may be written back.
@@ -29,8 +45,12 @@ _ALWAYS = {
     "record_id",
     "person_record_id",
     "entity_id",
+    "file",
+    "row_number",
     "landed_at",
+    "created_at",
     "is_deleted",
+    "is_converted",
     "is_suppressed",
     "email_consent",
     "phone_consent",
@@ -39,45 +59,136 @@ _ALWAYS = {
     "consent_state",
 }
 
+# Written by `crm-hygiene writeback apply` between nights; no asset makes them.
+_DELIVERED = ("writeback.outbox", "writeback.deliveries")
+
+# Rows per target and kind that the asset's page shows.
+_SAMPLES = 3
+_SAMPLE_COLUMNS = (
+    "target",
+    "change_kind",
+    "object",
+    "record_id",
+    "column_name",
+    "before",
+    "after",
+    "confidence",
+    "reason",
+)
+
+# What single kinds of change look at besides.
+_OF_LINKS = {"organisation_record_id", "account_entity_id"}
+_OF_OWNERS = {"owner_id"}
+_OF_CREATES = {"external_id", "uniqueness_score", "account_entity_id"}
+
+
+def _columns(
+    objects: list[MappedObject], policies: dict[str, TargetPolicy], children: list[ChildColumn]
+) -> set[str]:
+    """Columns that the policies ask for."""
+    allowed = [o for policy in policies.values() for o in policy.objects.values()]
+    asked = {column for mapped in objects for column in mapped.columns}
+    asked |= {child.column for child in children}
+    asked |= _OF_LINKS if any(o.links for o in allowed) else set()
+    asked |= _OF_OWNERS if any(o.owner for o in allowed) else set()
+    return asked | (_OF_CREATES if any(o.creates for o in allowed) else set())
+
+
+def _landed(night: Night, source: str) -> pl.LazyFrame:
+    """A source's records as they landed, the vendor's columns under the mapping's names."""
+    mapping = night.mappings[source]
+    names = {landing_column(c): c for c in mapping.vendor_columns}
+    return night.lake.scan(landing_contract(mapping)).rename(
+        {landed: name for landed, name in names.items() if landed != name}
+    )
+
 
 def _compute(night: Night) -> Tables:
-    policies = policies_of(night.mappings, night.config.targets)
-    writable = {column for policy in policies for column in policy.columns}
-    keep = writable | _ALWAYS
+    policies = target_policies(night.config)
+    objects = mapped_objects(night.mappings, night.config.targets)
+    children = child_columns(night.mappings, policies, objects)
+    asked = _columns(objects, policies, children)
 
     def compared(table: str) -> pl.DataFrame:
         contract = contract_of(table)
-        names = [c for c in contract.column_names if c in keep or c in contract.key]
+        names = [c for c in contract.column_names if c in asked | _ALWAYS or c in contract.key]
         return night.lake.scan(contract).select(names).collect().sort(contract.key)
 
-    people, organisations, person_members, organisation_members, contacts, accounts, consents = (
-        compared(table) for table in READS[:-1]
-    )
+    def unless(table: str, is_asked: bool) -> pl.DataFrame:
+        contract = contract_of(table)
+        return night.lake.read(contract).sort(contract.key) if is_asked else contract.empty()
+
+    people, organisations = compared("conformed.people"), compared("conformed.organisations")
     # Of seventeen million cells only those of writable fields can give a reason.
     provenance = (
         night.lake.scan(contract_of("golden.provenance"))
-        .filter(pl.col("column_name").is_in(sorted(writable)))
+        .filter(pl.col("column_name").is_in(sorted(asked)))
         .select("table_name", "column_name", "entity_id", "source", "record_id", "rule")
         .collect()
     )
+    sources = {m.source for m in objects}
+    pairs = ("linked.person_pairs", "linked.organisation_pairs")
+    allowed = [o for policy in policies.values() for o in policy.objects.values()]
+    inputs = PlanInputs(
+        people=people,
+        organisations=organisations,
+        opportunities=compared("conformed.opportunities"),
+        interactions=compared("conformed.interactions")
+        if any(c.table == "interactions" for c in children)
+        else contract_of("conformed.interactions").empty(),
+        users=unless("conformed.users", any(o.owner for o in allowed)),
+        consents=compared("conformed.consents"),
+        person_members=compared("linked.person_members"),
+        organisation_members=compared("linked.organisation_members"),
+        contacts=compared("golden.contacts"),
+        accounts=compared("golden.accounts"),
+        leads=unless("golden.leads", any(o.links or o.owner for o in allowed)),
+        provenance=provenance,
+        allocations=unless("reconciled.allocations", any(p.postings for p in policies.values())),
+        doubts=pl.concat(link_doubts(night.lake.scan(contract_of(table)), sources) for table in pairs),
+        as_read={source: _landed(night, source) for source in sorted(sources)},
+    )
+    as_of = latest_landing(people, organisations).date()
+    # What landed since tells which deliveries arrived; a field that is on its way is not planned again.
+    confirm_deliveries(night)
+    withheld = withheld_fields(night.lake)
     return {
-        "writeback.changes": plan_changes(
-            people,
-            organisations,
-            person_members,
-            organisation_members,
-            contacts,
-            accounts,
-            policies,
-            latest_landing(people, organisations).date(),
-            provenance,
-            consents,
-        )
+        "writeback.changes": plan_changes(inputs, objects, policies, as_of, withheld, children, night.systems)
     }
 
 
+def _policies(night: Night, computed: Tables | None) -> str:
+    """What decides a plan beside its tables: the targets' policies, and what was delivered."""
+    policies = [policy.model_dump(mode="json") for policy in target_policies(night.config).values()]
+    return fingerprint([policies, {table: night.lake.state(table) for table in _DELIVERED}])
+
+
+def _figures(night: Night) -> dict[str, Any]:
+    """The plan at a glance: counts per kind and field, and samples with personal values masked."""
+    plan = night.lake.read(contract_of("writeback.changes"))
+    objects = mapped_objects(night.mappings, night.config.targets)
+    seen = with_masks(samples(plan, _SAMPLES), objects)
+    return {
+        "changes by kind and field": dg.MetadataValue.md(_markdown(counts(plan))),
+        "samples": dg.MetadataValue.md(_markdown(seen.select(_SAMPLE_COLUMNS))),
+        **{
+            f"{kind} changes": height
+            for kind, height in plan.group_by("change_kind").len().sort("change_kind").iter_rows()
+        },
+    }
+
+
+def _markdown(frame: pl.DataFrame) -> str:
+    """A frame as a Markdown table."""
+    lines = [f"| {' | '.join(frame.columns)} |", f"|{'---|' * frame.width}"]
+    for row in frame.iter_rows():
+        cells = ("" if v is None else str(v).replace("|", "¦").replace("\n", " ") for v in row)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def writeback_assets() -> list[dg.AssetsDefinition]:
-    """The plan of changes per source record and field."""
+    """The plan of changes per target record and field."""
     return [
         step_asset(
             Step(
@@ -85,6 +196,8 @@ def writeback_assets() -> list[dg.AssetsDefinition]:
                 tables=("writeback.changes",),
                 reads=READS,
                 compute=_compute,
+                extra=_policies,
+                figures={"writeback.changes": _figures},
                 column_lineage={
                     "writeback.changes": {
                         "source": (("conformed.people", "source"), ("conformed.organisations", "source")),

@@ -142,6 +142,8 @@ class Config(_Section):
     schedule: ScheduleConfig = ScheduleConfig()
     lineage: LineageConfig = LineageConfig()
     targets: tuple[str, ...] = ("salesforce", "hubspot", "dynamics")
+    target_files: tuple[Path, ...] = ()
+    secrets_file: Path | None = None
     base: Path = Field(default_factory=Path.cwd, exclude=True)
 
     def resolve(self, path: Path) -> Path:

@@ -23,6 +23,7 @@ from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.lake import Lake
 from crm_hygiene.mapping import Mapping, load_mappings
 from crm_hygiene.survivorship import Rules, load_rules
+from crm_hygiene.writeback.policy_check import check_policies
 
 BUILT_IN_SOURCES = Path(__file__).parent / "sources"
 
@@ -94,6 +95,7 @@ def check_rules(config: Config, mappings: dict[str, Mapping]) -> None:
     lead_rules_of(config)
     consent_rules_of(config)
     cash_rules_of(config)
+    check_policies(config, mappings)
 
 
 @dataclass
@@ -119,8 +121,8 @@ class Night:
         Raises
         ------
         ConfigurationError
-            if a mapping or the rules of survivorship, leads, consent or cash are wrong, or a folder or
-            rules file that hygiene.yaml names is missing.
+            if a mapping, the rules of survivorship, leads, consent or cash or a target's policy are wrong,
+            or a folder or file that hygiene.yaml names is missing.
         """
         lake = Lake(config.lake_uri, dict(config.lake.storage_options))
         mappings = mappings_of(config)

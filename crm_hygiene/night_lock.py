@@ -21,7 +21,7 @@ from crm_hygiene.errors import LakeError
 LOCK_NAME = ".night.lock"
 
 
-def _take(stream: IO[str]) -> bool:
+def take(stream: IO[str]) -> bool:
     """Whether the lock is now ours; never waits."""
     try:
         if sys.platform == "win32":
@@ -61,7 +61,7 @@ def night_lock(lake_uri: str) -> Iterator[None]:
     except OSError as error:
         raise LakeError(f"{path.parent}: the lake cannot be written: {error.strerror or error}") from error
     with stream:
-        if not _take(stream):
+        if not take(stream):
             stream.seek(0)
             holder = stream.read(200).strip() or "another process"
             raise LakeError(

@@ -16,6 +16,7 @@ import polars as pl
 import typer
 from rich.console import Console
 
+import crm_hygiene.cli.writeback_delivery  # noqa: F401 - adds its commands to `writeback`
 from crm_hygiene.catalog import query as query_catalog
 from crm_hygiene.cli.doctor import examine
 from crm_hygiene.cli.evaluate import evaluate_command
@@ -29,6 +30,7 @@ from crm_hygiene.cli.review import app as review_app
 from crm_hygiene.cli.status import show_status, status_of
 from crm_hygiene.cli.summary import show_summary
 from crm_hygiene.cli.tables import show_frame
+from crm_hygiene.cli.writeback import app as writeback_app
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.night import Night
@@ -46,6 +48,7 @@ app.add_typer(model_app)
 app.command("evaluate")(evaluate_command)
 app.add_typer(review_app)
 app.add_typer(pin_app)
+app.add_typer(writeback_app)
 
 
 def _orchestrator() -> Callable[..., Any]:

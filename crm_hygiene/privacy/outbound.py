@@ -12,10 +12,13 @@ from crm_hygiene.contract import load_contracts
 
 _LAYERS = ("signals", "writeback")
 
-#: Figures beside the golden records; joined with golden.contacts they carry its is_suppressed.
+#: Figures beside the golden records (joined with golden.contacts they carry its is_suppressed) and logs.
 INTERNAL = {
     "signals.lead_scores": "a figure per person for those who may look; suppression does not lower it",
     "signals.relationship_strength": "a figure per person for those who may look",
+    "writeback.outbox": "a log of what was sent when it was allowed; each apply asks golden.contacts anew",
+    "writeback.deliveries": "a log of what the targets answered",
+    "writeback.approvals": "who let a plan go; speaks of no person's records",
 }
 
 #: Rows that carry the opt-out itself to where it is not known yet.

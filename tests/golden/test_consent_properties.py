@@ -19,8 +19,8 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
 from crm_hygiene.golden.consent_rules import load_consent_rules
 from crm_hygiene.privacy import new_salt, recall_opt_outs, suppress_opt_outs, suppressed_rows
-from crm_hygiene.writeback import plan_changes
-from crm_hygiene.writeback.policy import WritebackPolicy
+from crm_hygiene.writeback import MappedObject, TargetPolicy, plan_changes
+from crm_hygiene.writeback.planning.inputs import PlanInputs
 
 from . import records as r
 
@@ -257,24 +257,23 @@ def test_nothing_outbound_speaks_of_suppressed_people(story: Story) -> None:
             pl.col("email_consent", "phone_consent").fill_null("unknown"),
         )
     )
-    policy = WritebackPolicy(
+    mapped = MappedObject(
         source=CRM,
         target="salesforce",
         object="Contact",
         columns={"given_name": "FirstName"},
         consent={"email": "HasOptedOutOfEmail", "phone": "DoNotCall"},
     )
-    plan = plan_changes(
-        r.people(story.people),
-        r.organisations([]),
-        frame,
-        r.members([], "linked.organisation_members"),
-        contacts,
-        contract_of("golden.accounts").empty(),
-        [policy],
-        r.AS_OF.date(),
+    inputs = PlanInputs(
+        people=r.people(story.people),
+        person_members=frame,
+        contacts=contacts,
         consents=r.consents(story.consents),
     )
+    allowed = TargetPolicy.model_validate(
+        {"target": "salesforce", "objects": {"Contact": {"default_winner": "golden", "merges": True}}}
+    )
+    plan = plan_changes(inputs, [mapped], {"salesforce": allowed}, r.AS_OF.date())
     assert suppressed_rows(plan, contacts, frame).is_empty()
     suppressed = set(contacts.filter("is_suppressed")["entity_id"])
     assert {entity for entity, channel, _ in outs(consent) if channel == "email"} == suppressed

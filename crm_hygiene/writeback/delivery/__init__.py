@@ -1,0 +1,1 @@
+"""Delivery: from the plan to the target, each change exactly once, whatever breaks on the way."""

@@ -1,0 +1,85 @@
+"""What a plan is made from: tables from conformed to reconciled, and the records as they landed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import polars as pl
+
+from crm_hygiene.contract import contract_of
+from crm_hygiene.writeback.mapped_object import Subject
+
+#: Conformed tables whose records may point at records of a target.
+CHILD_TABLES = ("people", "organisations", "opportunities", "interactions")
+
+
+def _empty(table: str) -> pl.DataFrame:
+    return contract_of(table).empty()
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """Everything a plan reads; a frame may lack columns that no policy asks for.
+
+    Attributes
+    ----------
+    people, organisations, opportunities, interactions, users, consents
+        conformed tables.
+    person_members, organisation_members
+        linked tables; a record without an entity is not touched.
+    contacts, accounts, leads, provenance
+        golden tables; with provenance the reasons name where a value comes from.
+    allocations
+        reconciled.allocations.
+    doubts
+        source, record_id, match_probability of records whose link to their entity is not certain
+        (`confidence.link_doubts`); whoever is not in it is certain.
+    as_read
+        source -> the records as they landed: `_file`, `_row_number`, `_landed_at` and the vendor's columns
+        by the names the mapping gives them. `before` is then the landed text; without it, the standardised
+        one.
+    """
+
+    people: pl.DataFrame = field(default_factory=partial(_empty, "conformed.people"))
+    organisations: pl.DataFrame = field(default_factory=partial(_empty, "conformed.organisations"))
+    person_members: pl.DataFrame = field(default_factory=partial(_empty, "linked.person_members"))
+    organisation_members: pl.DataFrame = field(default_factory=partial(_empty, "linked.organisation_members"))
+    contacts: pl.DataFrame = field(default_factory=partial(_empty, "golden.contacts"))
+    accounts: pl.DataFrame = field(default_factory=partial(_empty, "golden.accounts"))
+    leads: pl.DataFrame = field(default_factory=partial(_empty, "golden.leads"))
+    provenance: pl.DataFrame = field(default_factory=partial(_empty, "golden.provenance"))
+    consents: pl.DataFrame = field(default_factory=partial(_empty, "conformed.consents"))
+    users: pl.DataFrame = field(default_factory=partial(_empty, "conformed.users"))
+    opportunities: pl.DataFrame = field(default_factory=partial(_empty, "conformed.opportunities"))
+    interactions: pl.DataFrame = field(default_factory=partial(_empty, "conformed.interactions"))
+    allocations: pl.DataFrame = field(default_factory=partial(_empty, "reconciled.allocations"))
+    doubts: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(
+            schema={"source": pl.String, "record_id": pl.String, "match_probability": pl.Float64}
+        )
+    )
+    as_read: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+
+    def records(self, subject: Subject) -> pl.DataFrame:
+        """The conformed records of a subject."""
+        return self.people if subject == "people" else self.organisations
+
+    def members(self, subject: Subject) -> pl.DataFrame:
+        """Which entity each record of a subject belongs to."""
+        return self.person_members if subject == "people" else self.organisation_members
+
+    def golden(self, subject: Subject) -> pl.DataFrame:
+        """The golden rows of a subject."""
+        return self.contacts if subject == "people" else self.accounts
+
+    def child_table(self, name: str) -> pl.DataFrame:
+        """A conformed table of `CHILD_TABLES` by its bare name."""
+        frames = {
+            "people": self.people,
+            "organisations": self.organisations,
+            "opportunities": self.opportunities,
+            "interactions": self.interactions,
+        }
+        return frames[name]

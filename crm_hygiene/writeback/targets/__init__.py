@@ -1,0 +1,1 @@
+"""Targets: one file per system that can be written to, each a `crm_hygiene.writeback.target.Target`."""
