@@ -162,9 +162,13 @@ def _lookalikes(
 
 
 def _own_business(rng: Rng, customers: pl.DataFrame, documents: pl.DataFrame, n: int) -> pl.DataFrame:
-    """Payments of customers for something else, near the amount of an invoice of theirs."""
+    """Payments of customers for something else, near the amount of an invoice of theirs.
+
+    None is what the invoice's own terms give, such as 3 % off: then nothing in the books would say that it
+    is for something else.
+    """
     like = documents[rng.integers(0, len(documents), n)]
-    near = np.abs(like["minor"].to_numpy()) * (1000 + rng.choice(np.array([-30, -9, 8, 40]), n)) // 1000
+    near = np.abs(like["minor"].to_numpy()) * (1000 + rng.choice(np.array([-31, -9, 8, 40]), n)) // 1000
     paid = payers(rng, customers, like["customer"].to_numpy())
     fixed = {k: v for k, v in _blank_entries(n).items() if k not in paid.columns}
     return pl.DataFrame(
