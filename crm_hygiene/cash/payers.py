@@ -120,6 +120,7 @@ def identify_payers(
     organisations: pl.DataFrame,
     members: pl.DataFrame,
     relations: pl.DataFrame,
+    learned: pl.DataFrame,
     rules: CashRules,
 ) -> Payers:
     """Tie payments to the parties that owe.
@@ -133,6 +134,8 @@ def identify_payers(
         `i`, `party`, `customer_record_id`, `iban`, `tax_id`, `organisation_name_normalised`.
     organisations, members, relations
         `conformed.organisations`, `linked.organisation_members`, `conformed.payer_relations`.
+    learned
+        `payer_history.learned_accounts`.
     """
     known = organisations.filter(~pl.col("is_deleted")).join(members, on=["source", "record_id"])
     known = known.with_columns((pl.lit("entity:") + pl.col("entity_id")).alias("party"))
@@ -169,7 +172,9 @@ def identify_payers(
         grouped, on="p", how="left", maintain_order="left"
     )
     nobody = pl.lit([], dtype=pl.List(pl.String))
-    who = who.with_columns(pl.col("strong", "named").fill_null(nobody))
+    history = asked.join(learned, on="key").group_by("p").agg(party.unique().sort().alias("before"))
+    who = who.join(history, on="p", how="left", maintain_order="left")
+    who = who.with_columns(pl.col("strong", "named", "before").fill_null(nobody))
     strangers = who.filter(
         (pl.col("strong").list.len() == 0) & (pl.col("named").list.len() == 0) & pl.col("name").is_not_null()
     )
@@ -189,11 +194,23 @@ def identify_payers(
     is_told = pl.col("rank").is_in([_BY_RANK["relation"]]).fill_null(value=False)
     # Who pays for others pays for himself as well.
     own = pl.when(is_told).then(strong.list.set_union(named).list.sort()).otherwise(strong)
-    best = pl.when(is_strong).then(own).when(named.list.len() > 0).then(named).otherwise(like)
+    before = pl.col("before")
+    is_learned = ~is_strong & (before.list.len() > 0)
+    best = (
+        pl.when(is_strong)
+        .then(own)
+        .when(is_learned)
+        .then(before.list.set_union(named).list.sort())
+        .when(named.list.len() > 0)
+        .then(named)
+        .otherwise(like)
+    )
     ranks = {rank: name for name, rank in _BY_RANK.items()}
     how = (
         pl.when(is_strong)
         .then(pl.col("rank").replace_strict(ranks, default=None, return_dtype=pl.String))
+        .when(is_learned)
+        .then(pl.lit("earlier payments"))
         .when(named.list.len() > 0)
         .then(pl.lit("name"))
         .when(pl.col("like").is_not_null())
@@ -208,7 +225,11 @@ def identify_payers(
     strangers_form = _of_another_form(payments, invoices, known, who.select("p", best.alias("payers")), rules)
     other_account = _from_another_account(payments, keys, who.select("p", best.alias("payers")))
     doubted = pl.Series([*strangers_form, *other_account], dtype=pl.Int64).unique()
-    unclear = unclear | (~is_strong & pl.col("p").is_in(doubted.implode()))
+    unclear = unclear | (~is_strong & ~is_learned & pl.col("p").is_in(doubted.implode()))
+    # Who goes by another name than the customers he is known to pay for may pay for more of them.
+    is_another = (
+        is_learned & (before.list.set_intersection(named).list.len() == 0) & pl.col("name").is_not_null()
+    )
     return Payers(
         invoice_party=invoices.select("i", "party"),
         payment_parties=who.select(
@@ -217,11 +238,17 @@ def identify_payers(
             .when(is_told & (strong.list.len() == 1)).then(strong.list.first())
             .alias("payer"),
             how.alias("payer_by"),
-            pl.when(is_told).then(strong.list.len()).otherwise(best.list.len()).alias("customers"),
+            (pl.when(is_told).then(strong.list.len()).otherwise(best.list.len()) + is_another)
+            .alias("customers"),
             (unclear | ~pl.col("is_clear").fill_null(value=True)).alias("is_payer_unclear"),
         ).sort("p"),
         stated=asked,
-        known=everybody.filter(pl.col("payer_by") != "name").drop("payer_by").unique(),
+        known=pl.concat(
+            [
+                everybody.filter(pl.col("payer_by") != "name").drop("payer_by"),
+                learned.with_columns(always.alias("valid_from"), always.alias("valid_to")),
+            ]
+        ).unique(),
     )  # fmt: skip
 
 
@@ -301,11 +328,12 @@ def _from_another_account(payments: pl.DataFrame, keys: pl.DataFrame, found: pl.
 def judge_hits(hits: pl.DataFrame, payers: Payers) -> pl.DataFrame:
     """Add to each citation whether its payer `agrees` with the invoice's customer, or `contradicts` it.
 
-    A payer contradicts where its account or tax number is known and belongs to other customers only;
-    `is_other_name` says that just its name does.
+    A payer contradicts where its account, tax number or virtual account is known and belongs to other
+    customers only; who is known to pay for others may pay for one more. `is_other_name` says that just its
+    name contradicts.
     """
     judged = hits.join(payers.invoice_party, on="i", how="left").join(
-        payers.payment_parties.select("p", "strong", "named", "payers"), on="p", how="left"
+        payers.payment_parties.select("p", "strong", "named", "payers", "payer_by"), on="p", how="left"
     )
     holds = [pl.col(c).list.contains(pl.col("party")) for c in ("strong", "named", "payers")]
     confirmed = (
@@ -317,13 +345,16 @@ def judge_hits(hits: pl.DataFrame, payers: Payers) -> pl.DataFrame:
         .unique()
     )
     has_party = pl.col("party").is_not_null()
+    is_told = (pl.col("payer_by") == "relation").fill_null(value=False)
     return (
         judged.join(confirmed, on=["p", "i"], how="left")
         .with_columns(pl.any_horizontal(*holds, "is_confirmed").fill_null(value=False).alias("agrees"))
         .with_columns(
-            ((pl.col("strong").list.len() > 0) & has_party & ~pl.col("agrees")).alias("contradicts"),
+            ((pl.col("strong").list.len() > 0) & ~is_told & has_party & ~pl.col("agrees")).alias(
+                "contradicts"
+            ),
             ((pl.col("named").list.len() > 0) & has_party & ~pl.col("agrees")).alias("is_other_name"),
         )
-        .drop("strong", "named", "payers", "party", "is_confirmed")
+        .drop("strong", "named", "payers", "payer_by", "party", "is_confirmed")
         .sort("p", "i")
     )

@@ -27,7 +27,7 @@ _CLAIM = [
 ]  # fmt: skip
 
 #: Ways a payer is known that no other company can share by chance.
-CERTAIN = ("account", "tax number", "virtual account", "relation")
+CERTAIN = ("account", "tax number", "virtual account", "relation", "earlier payments")
 
 
 @dataclass

@@ -17,6 +17,7 @@ from crm_hygiene.cash.conservation import check_conservation
 from crm_hygiene.cash.decided_reversals import decided_reversals
 from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.matching import match
+from crm_hygiene.cash.payer_history import learned_accounts
 from crm_hygiene.cash.pool import Pool
 from crm_hygiene.cash.reversals import pair_reversals
 from crm_hygiene.cash.rules import CashRules
@@ -76,8 +77,6 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     doubts |= _refusals(paid, "refusal_type")
     matchable = claims.filter("is_matchable")
     book.invoice_open[claims.filter("is_refused")["i"].to_numpy()] = 0
-    who = payers.identify_payers(paid, claims, books.organisations, books.members, books.relations, rules)
-    paid = paid.join(who.payment_parties.drop("strong", "named"), on="p", maintain_order="left", how="left")
     # What is used up before tonight needs no reading, and an outgoing payment cites nothing of ours.
     held = done.parked | done.closed | gone
     pending = paid.with_columns(pl.Series("open", book.payment_open)).filter(
@@ -85,6 +84,16 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
     )
     orders = books.orders.filter(~pl.col("is_deleted")).sort("source", "record_id").with_row_index("o")
     cited = references.find_references(pending, matchable, orders, rules.references)
+    who = payers.identify_payers(
+        paid,
+        claims,
+        books.organisations,
+        books.members,
+        books.relations,
+        learned_accounts(paid, claims, standing, cited.hits, rules),
+        rules,
+    )
+    paid = paid.join(who.payment_parties.drop("strong", "named"), on="p", maintain_order="left", how="left")
     pool = Pool(
         ledger=book,
         entries=paid,

@@ -158,6 +158,7 @@ class CashRules(_Rules):
     chances: ChanceRules
     margin: int = Field(ge=1)
     limits: Limits
+    learned_payments: int = Field(ge=1)
     max_parties: int = Field(ge=1)
     duplicate_days: int = Field(ge=0)
     reversal_days: int = Field(ge=0)

@@ -27,7 +27,12 @@ BOLT: Row = {
 ACME_PARTY, BOLT_PARTY = "customer:erp_invoices/C1", "customer:erp_invoices/C2"
 
 
-def who(payment: Row, *more: Row, relations: list[Row] | None = None) -> dict[str, Any]:
+LEARNED = pl.Schema({"key": pl.String(), "party": pl.String()})
+
+
+def who(
+    payment: Row, *more: Row, relations: list[Row] | None = None, learned: tuple[tuple[str, str], ...] = ()
+) -> dict[str, Any]:
     """What is known of the payer of one payment, where Acme, Bolt and `more` are billed."""
     none = contract_of("reconciled.allocations").empty()
     members = contract_of("linked.organisation_members").empty()
@@ -37,7 +42,8 @@ def who(payment: Row, *more: Row, relations: list[Row] | None = None) -> dict[st
             for n, row in enumerate(relations or [])]  # fmt: skip
     organisations = contract_of("conformed.organisations").empty()
     related = pl.DataFrame(told, schema=RELATIONS)
-    found = identify_payers(paid, claims, organisations, members, related, RULES)
+    before = pl.DataFrame(list(learned), schema=LEARNED, orient="row")
+    found = identify_payers(paid, claims, organisations, members, related, before, RULES)
     return found.payment_parties.row(0, named=True)
 
 
@@ -145,3 +151,18 @@ def test_a_similar_name_must_beat_every_other(name: str, party: str | None, is_c
     )
     rows = similar_parties(pl.DataFrame({"name": [name]}), known, RULES.names).rows()
     assert rows == ([] if is_clear is None else [(name, party, is_clear)])
+
+
+def test_an_account_that_paid_before_is_known_by_it() -> None:
+    found = who({"payer_iban": "DE77"}, learned=(("iban:DE77", ACME_PARTY),))
+    assert (found["payer"], found["payer_by"], found["customers"]) == (ACME_PARTY, "earlier payments", 1)
+
+
+def test_who_pays_under_another_name_may_pay_for_more() -> None:
+    payment = {"payer_iban": "DE77", "payer_name": "Holding", "organisation_name_normalised": "holding"}
+    found = who(payment, learned=(("iban:DE77", ACME_PARTY),))
+    assert (found["payers"], found["customers"]) == ([ACME_PARTY], 2)
+
+
+def test_what_is_on_file_goes_before_what_was_learned() -> None:
+    assert who({"payer_iban": "DE02"}, learned=(("iban:DE02", ACME_PARTY),))["payer"] == BOLT_PARTY
