@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.time_zones import TimeZone
 
 DEFAULT_NAME = "hygiene.yaml"
 
@@ -118,14 +118,7 @@ class ScheduleConfig(_Section):
     """When Dagster starts the night."""
 
     cron: str = "0 2 * * *"
-    timezone: str = "UTC"
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"no time zone '{value}'{nearest(value, sorted(available_timezones()))}")
-        return value
+    timezone: TimeZone = "UTC"
 
 
 class Config(_Section):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,11 +23,13 @@ from crm_hygiene.cli.writeback_delivery_text import show_reports, show_standings
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.night import Night
-from crm_hygiene.writeback.delivery.apply import Report, Watcher, collect_answers
-from crm_hygiene.writeback.delivery.apply_lock import apply_lock
+from crm_hygiene.writeback.delivery.apply import Delivery
 from crm_hygiene.writeback.delivery.approval import Approval
+from crm_hygiene.writeback.delivery.dispatch import Watcher, say_nothing
 from crm_hygiene.writeback.delivery.repair import retry, unpark
+from crm_hygiene.writeback.delivery.report import Report
 from crm_hygiene.writeback.delivery.session import (
+    locked_log,
     new_apply_id,
     open_delivery,
     policy_of,
@@ -52,12 +55,13 @@ def _targets(night: Night, target: str | None) -> list[str]:
     return found
 
 
-def _only_target(night: Night, target: str | None) -> str:
-    """The target that was named, or the one there is a log of."""
+def _only_target(config: Path | None, target: str | None) -> tuple[Night, str]:
+    """The project's night, and the target that was named or the only one there is a log of."""
+    night = Night.open(load_config(config))
     found = _targets(night, target)
     logged = [name for name in found if read_log(night, policy_of(night, name)).entries]
     if len(found) == 1 or len(logged) == 1:
-        return (logged or found)[0]
+        return night, (logged or found)[0]
     raise ConfigurationError(f"say which with --target: {', '.join(logged or found)}")
 
 
@@ -66,12 +70,22 @@ def _progress(target: str, is_quiet: bool) -> Iterator[Watcher]:
     """A bar on the terminal, on standard error; nothing where that is none."""
     console = Console(stderr=True)
     if is_quiet or not console.is_terminal:
-        yield lambda done, total: None
+        yield say_nothing
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(target, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _watched(night: Night, target: str, prefix: str, is_quiet: bool) -> Iterator[Delivery]:
+    """A target for one apply or undo, with a bar."""
+    with (
+        _progress(target, is_quiet) as watch,
+        open_delivery(night, target, new_apply_id(prefix), watch) as delivery,
+    ):
+        yield delivery
 
 
 @app.command("apply")
@@ -101,11 +115,7 @@ def apply_command(
             reports.append(preview(night, name))
             continue
         changes, population = read_changes(night, name), population_of(night, name)
-        apply_id = new_apply_id()
-        with (
-            _progress(name, as_json) as watch,
-            open_delivery(night, name, apply_id, watch) as delivery,
-        ):
+        with _watched(night, name, "A", as_json) as delivery:
             reports.append(delivery.apply(changes, population, limit, approval))
     if as_json:
         print_json([asdict(report) for report in reports])
@@ -141,9 +151,7 @@ def collect_command(
     found = {}
     for name in _targets(night, target):
         with open_delivery(night, name, new_apply_id()) as delivery:
-            found[name] = collect_answers(
-                delivery.log, delivery.target, delivery.apply_id, delivery.clock, delivery.redact
-            )
+            found[name] = delivery.collect()
     if as_json:
         print_json(found)
     else:
@@ -159,12 +167,8 @@ def undo_command(
     as_json: JsonOption = False,
 ) -> None:
     """Take an apply back where the target still holds what we wrote; the rest is listed with reasons."""
-    night = Night.open(load_config(config))
-    name = _only_target(night, target)
-    with (
-        _progress(name, as_json) as watch,
-        open_delivery(night, name, new_apply_id("U"), watch) as delivery,
-    ):
+    night, name = _only_target(config, target)
+    with _watched(night, name, "U", as_json) as delivery:
         chosen = apply_id or last_apply(delivery.log)
         report = delivery.undo(chosen)
     if as_json:
@@ -184,10 +188,8 @@ def retry_command(
     as_json: JsonOption = False,
 ) -> None:
     """Let dead letters go with the next apply, once what stopped them is mended."""
-    night = Night.open(load_config(config))
-    name = _only_target(night, target)
-    with apply_lock(night.config.lake_uri, night.config.base, name):
-        log = read_log(night, policy_of(night, name))
+    night, name = _only_target(config, target)
+    with locked_log(night, name) as log:
         count = retry(log, new_apply_id("R"), datetime.now(UTC), operation_id)
     if as_json:
         print_json({"target": name, "retried": count})
@@ -205,10 +207,8 @@ def unpark_command(
     as_json: JsonOption = False,
 ) -> None:
     """Let parked and undone fields go: the next night may plan them again."""
-    night = Night.open(load_config(config))
-    name = _only_target(night, target)
-    with apply_lock(night.config.lake_uri, night.config.base, name):
-        log = read_log(night, policy_of(night, name))
+    night, name = _only_target(config, target)
+    with locked_log(night, name) as log:
         count = unpark(log, new_apply_id("R"), datetime.now(UTC), object_name, record_id, column)
     if as_json:
         print_json({"target": name, "unparked": count})

@@ -8,7 +8,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.markup import escape
 
-from crm_hygiene.writeback.delivery.apply import Report
+from crm_hygiene.writeback.delivery.report import Report
 from crm_hygiene.writeback.delivery.standing import TargetStanding
 
 #: Dead letters and things left by an undo that are listed; `--json` has them all.

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -22,6 +21,7 @@ from crm_hygiene.config import Config
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.rules_file import read_rules_file
+from crm_hygiene.time_zones import TimeZone
 
 BUILT_IN = Path(__file__).parent / "policies"
 
@@ -147,7 +147,7 @@ class HoursPolicy(_Section):
 
     start: time = Field(alias="from")
     end: time = Field(alias="to")
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -155,13 +155,6 @@ class HoursPolicy(_Section):
         # YAML 1.1 reads an unquoted 20:00 as the sexagesimal number 1200.
         if isinstance(value, int) and 0 <= value < 1440:
             return time(value // 60, value % 60)
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"no time zone '{value}'{nearest(value, sorted(available_timezones()))}")
         return value
 
 

@@ -1,6 +1,6 @@
 """The log of deliveries: what happened to each operation, folded into how it stands now; nothing is changed.
 
-What does not belong here: what is sent (`outbox`), sending (`courier`).
+What does not belong here: what is sent (`outbox`), sending (`courier`, `exchange`).
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ DeliveryState = Literal[
     "undone",
     "expired",
 ]
+
+#: Most characters of a target's answer that are kept.
+LONGEST_ANSWER = 500
 
 #: Not sent, or certainly not taken: goes out with the next apply. None: never sent.
 WAITING = frozenset({None, "retry", "retried"})

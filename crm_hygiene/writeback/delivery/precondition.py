@@ -2,7 +2,7 @@
 
 Decided field by field: a field that holds the value already is done; one that holds what was read is
 written; any other was changed there since and is left alone, while the rest of the record goes through.
-What does not belong here: reading (`courier`).
+What does not belong here: reading (`inspection`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import polars as pl
 from crm_hygiene.contract import contract_of, nearest
 from crm_hygiene.errors import ConfigurationError, HygieneError, LakeError
 from crm_hygiene.night import Night
-from crm_hygiene.writeback.delivery.apply import Delivery, Report, Watcher
+from crm_hygiene.writeback.delivery.apply import Delivery
 from crm_hygiene.writeback.delivery.apply_lock import apply_lock
 from crm_hygiene.writeback.delivery.connectors import open_target
 from crm_hygiene.writeback.delivery.convergence import (
@@ -29,7 +29,9 @@ from crm_hygiene.writeback.delivery.convergence import (
     settle,
 )
 from crm_hygiene.writeback.delivery.delivery_log import DeliveryLog
+from crm_hygiene.writeback.delivery.dispatch import Watcher, say_nothing
 from crm_hygiene.writeback.delivery.outbox import Entry
+from crm_hygiene.writeback.delivery.report import Report
 from crm_hygiene.writeback.delivery.secrets import Redactor, load_secrets, redacted_logs
 from crm_hygiene.writeback.mapped_object import mapped_objects
 from crm_hygiene.writeback.operations import Held
@@ -84,8 +86,24 @@ def read_log(night: Night, policy: TargetPolicy) -> DeliveryLog:
 
 
 @contextmanager
+def locked_log(night: Night, target: str) -> Iterator[DeliveryLog]:
+    """Outbox and deliveries of one target, to be added to without asking the target.
+
+    Raises
+    ------
+    LakeError
+        if an apply holds the target.
+    ConfigurationError
+        if there is no such target.
+    """
+    policy = policy_of(night, target)
+    with apply_lock(night.config.lake_uri, night.config.base, target):
+        yield read_log(night, policy)
+
+
+@contextmanager
 def open_delivery(
-    night: Night, target: str, apply_id: str, watch: Watcher | None = None
+    night: Night, target: str, apply_id: str, watch: Watcher = say_nothing
 ) -> Iterator[Delivery]:
     """A target for one apply or undo: locked, its log confirmed by what has landed, its secrets kept.
 
@@ -112,12 +130,17 @@ def open_delivery(
             def landed(entry: Entry) -> Held | None:
                 return _held(night, log, entry)
 
-            delivery = Delivery(
-                night.lake, policy, opened, log, apply_id, night.metadata(), redact=redact, landed=landed
+            yield Delivery(
+                night.lake,
+                policy,
+                opened,
+                log,
+                apply_id,
+                night.metadata(),
+                redact=redact,
+                landed=landed,
+                watch=watch,
             )
-            if watch is not None:
-                delivery.watch = watch
-            yield delivery
         except HygieneError as error:
             if redact(str(error)) == str(error):
                 raise
@@ -175,11 +198,9 @@ def confirm_deliveries(night: Night) -> dict[str, Convergence]:
     """
     found: dict[str, Convergence] = {}
     for name, policy in target_policies(night.config).items():
-        log = read_log(night, policy)
-        if not log.entries:
+        if not read_log(night, policy).entries:
             continue
-        with suppress(LakeError), apply_lock(night.config.lake_uri, night.config.base, name):
-            log = read_log(night, policy)
+        with suppress(LakeError), locked_log(night, name) as log:
             sources = landed_sources(night.lake, night.mappings, concerned(log), log)
             found[name] = settle(log, sources, new_apply_id("C"), datetime.now(UTC))
     return found

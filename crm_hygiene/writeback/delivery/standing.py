@@ -10,7 +10,7 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
-from crm_hygiene.writeback.delivery.apply import breaker_opened_at
+from crm_hygiene.writeback.delivery.breaker import breaker_opened_at
 from crm_hygiene.writeback.delivery.delivery_log import (
     ARRIVED,
     DEAD,

@@ -6,11 +6,11 @@ is then no longer there. What does not belong here: sending them (`apply`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.writeback.delivery.delivery_log import DeliveryLog, Standing
+from crm_hygiene.writeback.delivery.delivery_log import DEAD, DeliveryLog, Standing
 from crm_hygiene.writeback.delivery.outbox import UNDONE_BY, Entry, as_generation, rank_of
 from crm_hygiene.writeback.operations import Operation
 
@@ -101,3 +101,18 @@ def _reverse(log: DeliveryLog, entry: Entry, known: Standing) -> Entry:
         undoes=entry.operation_id,
         rank=rank_of(log.policy, operation, entry.change_kind, is_undo=True),
     )
+
+
+def not_undone(log: DeliveryLog, entries: Sequence[Entry]) -> list[Left]:
+    """What the operations of an undo, once sent, have left as it is."""
+    left = []
+    for entry in entries:
+        known = log.standings[entry.operation_id]
+        record_id, name = entry.operation.record_id, entry.operation.object
+        if known.state in DEAD:
+            fields = tuple(sorted(known.left_out or entry.operation.after))
+            left.append(Left(name, record_id, fields, known.answer or known.code))
+        elif known.left_out:
+            reason = "changed at the target since we wrote it"
+            left.append(Left(name, record_id, tuple(sorted(known.left_out)), reason))
+    return left

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from crm_hygiene.writeback.operations import Operation
 from crm_hygiene.writeback.targets.hubspot_properties import OBJECT_TYPE_IDS, object_type
+from crm_hygiene.writeback.targets.job_folders import trimmed
 
 ImportOperation = Literal["UPDATE", "CREATE"]
 
@@ -87,11 +88,6 @@ class ImportRows:
     header: tuple[str, ...]
     body: bytes
     operations: tuple[Operation, ...]
-
-
-def trimmed(value: str | None) -> str:
-    """A value as a cell: without blanks around it, and with LF, since a bare CR would end the row."""
-    return (value or "").strip().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def row_of(operation: Operation, names: Mapping[str, str], link: str | None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What is not a property in HubSpot: the primary company of a record, and a contact's opt-out.
 
-What does not belong here: properties (`hubspot`), reading (`hubspot_records`).
+What does not belong here: properties (`hubspot_writes`), reading (`hubspot_records`).
 """
 
 from __future__ import annotations

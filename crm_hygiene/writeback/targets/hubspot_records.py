@@ -97,6 +97,10 @@ class Records:
                 normal[name] = (value or "").strip() or None
         return normal
 
+    def as_sent(self, object_name: str, values: Mapping[str, str | None]) -> dict[str, str]:
+        """Internal names and texts; an empty text clears a property."""
+        return {self.property_of(object_name, f).name: v or "" for f, v in values.items()}
+
     def read(self, object_name: str, record_ids: Sequence[str], fields: Sequence[str]) -> dict[str, Held]:
         """Records by the id asked for. One merged into another shows that other's values, `is_deleted`.
 

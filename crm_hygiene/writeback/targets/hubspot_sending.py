@@ -1,6 +1,7 @@
 """Sending to HubSpot: batches refused as a whole are halved, and what was taken is never forgotten.
 
-What does not belong here: which requests there are (`hubspot`, `hubspot_links`).
+What does not belong here: which requests there are (`hubspot_writes`, `hubspot_creates`, `hubspot_merges`,
+`hubspot_links`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from crm_hygiene.writeback.operations import Answer, Operation, Outcome
 from crm_hygiene.writeback.targets.hubspot_answers import ContentRefused, Refusal, refusal_of
+from crm_hygiene.writeback.targets.hubspot_properties import object_type
 from crm_hygiene.writeback.targets.hubspot_records import Records
 from crm_hygiene.writeback.targets.hubspot_session import Session
 
@@ -18,8 +20,8 @@ class Sending:
     """The writing requests of one `send`."""
 
     def __init__(self, session: Session, records: Records) -> None:
-        self._session = session
-        self._records = records
+        self.session = session
+        self.records = records
         #: Operations of which a part was taken.
         self.taken: set[str] = set()
         self._under_way: set[str] = set()
@@ -31,10 +33,14 @@ class Sending:
     def sent(self, operations: Sequence[Operation], request: Callable[..., Any], *arguments: Any) -> Any:
         """A writing request for some operations, with their part in it kept for `send`."""
         self._under_way = {o.operation_id for o in operations}
-        answer = self._session.call(request, *arguments, is_writing=True)
+        answer = self.session.call(request, *arguments, is_writing=True)
         self.taken |= self._under_way
         self._under_way = set()
         return answer
+
+    def batch(self, operations: Sequence[Operation], request: Callable[..., Any], body: Any) -> Any:
+        """A batch request of the objects API for some operations of one object."""
+        return self.sent(operations, request, object_type(operations[0].object), body)
 
     def close_rest(
         self, operations: Sequence[Operation], answers: dict[str, Answer], code: str, *, is_lost: bool
@@ -71,7 +77,7 @@ class Sending:
             self.in_halves(operations[:half], request, answers, keys)
             self.in_halves(operations[half:], request, answers, keys)
             return
-        by_record = {self._records.became(o.object, o.record_id): o for o in operations if o.record_id}
+        by_record = {self.records.became(o.object, o.record_id): o for o in operations if o.record_id}
         by_id = {o.operation_id: o for o in operations}
         for record in answer.results or []:
             trace = getattr(record, "object_write_trace_id", None) or ""

@@ -5,7 +5,8 @@ ledger `crm_hygiene_operations`, all before the one commit: it is taken once or 
 refused goes back to its savepoint and the rest goes through. Only a connection lost during the commit
 leaves anything unknown; sent again, the operation is found in the ledger or in the row.
 
-What does not belong here: statements (`postgresql_rows`), types and names (`postgresql_tables`).
+What does not belong here: the kinds of operation (`postgresql_operations`), their statements
+(`postgresql_rows`), types and names (`postgresql_tables`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from crm_hygiene.writeback.target import (
     TargetError,
     TargetUnavailable,
 )
-from crm_hygiene.writeback.targets.postgresql_rows import LEDGER, LEDGER_COLUMNS, Rows
+from crm_hygiene.writeback.targets.postgresql_ledger import LEDGER, LEDGER_COLUMNS
+from crm_hygiene.writeback.targets.postgresql_operations import Operations
 from crm_hygiene.writeback.targets.postgresql_tables import (
     Table,
     UnknownColumn,
@@ -242,12 +244,12 @@ class PostgreSQLTarget:
 
         connection = self._live()
         assert self._values is not None
-        rows = Rows(connection, self._values, self._table_of, self._ledger_schema)
+        taking = Operations(connection, self._values, self._table_of, self._ledger_schema)
         try:
             connection.execute("begin")
             # A deferred constraint would only speak at the commit, and then for all operations at once.
             connection.execute("set constraints all immediate")
-            answers = [self._take(rows, o) for o in operations]
+            answers = [self._take(taking, o) for o in operations]
         except psycopg.Error as error:
             failure = self._failure(error)
             self._roll_back()
@@ -258,12 +260,12 @@ class PostgreSQLTarget:
         self._commit()
         return answers
 
-    def _take(self, rows: Rows, operation: Operation) -> Answer:
+    def _take(self, taking: Operations, operation: Operation) -> Answer:
         import psycopg
 
         try:
             with self._live().transaction():
-                return rows.take(operation)
+                return taking.take(operation)
         except psycopg.Error as error:
             if self._connection is None or self._connection.closed or error.sqlstate in _ENDED:
                 raise

@@ -13,9 +13,11 @@ import polars as pl
 
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake import Lake
-from crm_hygiene.writeback.delivery.apply import Delivery, Report
+from crm_hygiene.writeback.delivery.apply import Delivery
 from crm_hygiene.writeback.delivery.approval import Approval
 from crm_hygiene.writeback.delivery.delivery_log import DeliveryLog
+from crm_hygiene.writeback.delivery.dispatch import Watcher, say_nothing
+from crm_hygiene.writeback.delivery.report import Report
 from crm_hygiene.writeback.delivery.secrets import Redactor
 from crm_hygiene.writeback.policy import TargetPolicy
 from crm_hygiene.writeback.target import Target
@@ -141,6 +143,7 @@ def delivery(
     clock: StandingClock | None = None,
     apply_id: str = "A-1",
     redact: Redactor | None = None,
+    watch: Watcher = say_nothing,
 ) -> Delivery:
     """A delivery over the log of the lake as it is now."""
     told = told or policy()
@@ -155,6 +158,7 @@ def delivery(
         clock or StandingClock(),
         Random(7),
         redact or Redactor(),
+        watch=watch,
     )
 
 

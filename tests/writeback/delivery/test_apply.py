@@ -187,13 +187,11 @@ def test_nobody_who_has_opted_out_since_the_plan_is_written_about(
 
 def test_an_opt_out_that_comes_while_the_apply_runs_counts(lake: MemoryLake, crm: LedgerTarget) -> None:
     changes = plan(*(change(f"c{n}", "Title", "Mr", "Dr") for n in range(8)))
-    running = delivery(lake, crm)
 
     def night(done: int, total: int) -> None:
         lake.put("golden.contacts", [{"entity_id": "P-c7", "is_suppressed": True}])
 
-    running.watch = night
-    running.apply(changes, 1000)
+    delivery(lake, crm, watch=night).apply(changes, 1000)
     assert states(lake)["c7"] == "expired"
     assert crm.state()["Contact", "c7"]["Title"] == "Mr"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crm_hygiene.lake import Lake
-from crm_hygiene.writeback.delivery.apply import breaker_opened_at
+from crm_hygiene.writeback.delivery.breaker import breaker_opened_at
 from crm_hygiene.writeback.delivery.delivery_log import DeliveryLog
 from crm_hygiene.writeback.delivery.undo import last_apply
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.writeback.delivery.apply import Report
 from crm_hygiene.writeback.delivery.delivery_log import DeliveryLog
 from crm_hygiene.writeback.delivery.repair import unpark
+from crm_hygiene.writeback.delivery.report import Report
 from crm_hygiene.writeback.delivery.taken_back import taken_back
 from crm_hygiene.writeback.delivery.undo import last_apply
 

@@ -18,7 +18,7 @@ from crm_hygiene.writeback.operations import Operation, Outcome
 from crm_hygiene.writeback.policy import TargetPolicy, read_target_policy
 from crm_hygiene.writeback.target import CollectsLater
 from crm_hygiene.writeback.targets.hubspot_files import HubSpotFiles, open_target
-from crm_hygiene.writeback.targets.hubspot_import import trimmed
+from crm_hygiene.writeback.targets.job_folders import trimmed
 
 
 def policy_of(**connection: str) -> TargetPolicy:

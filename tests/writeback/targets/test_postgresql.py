@@ -20,7 +20,7 @@ from crm_hygiene.writeback.operations import Answer, Child, Operation, Operation
 from crm_hygiene.writeback.policy import TargetPolicy, read_target_policy
 from crm_hygiene.writeback.target import AnswerLost, SignInRefused, TargetUnavailable
 from crm_hygiene.writeback.targets.postgresql import PostgreSQLTarget, open_target
-from crm_hygiene.writeback.targets.postgresql_rows import LEDGER, LEDGER_COLUMNS
+from crm_hygiene.writeback.targets.postgresql_ledger import LEDGER, LEDGER_COLUMNS
 
 from .postgresql_server import PASSWORD, SCHEMA, PostgreSQL, line_to, running
 
