@@ -118,7 +118,7 @@ def many_to_one(
     for claim in claims:
         for row in np.flatnonzero(sums == claim.is_open)[:3]:
             chosen = tuple(paid[k] for k in np.flatnonzero(choices[row]).tolist())
-            if all(_in_time(p, claim) for p in chosen):
+            if all(_in_time(p, claim) and not _is_slight(p, claim, rules) for p in chosen):
                 odds = chance(claim.is_open, sums, [p.amount for p in chosen], coin(claim.currency))
                 hits.append((chosen, claim, odds))
     joints = []
@@ -128,6 +128,11 @@ def many_to_one(
         is_sure = len(others) == 1 and odds <= rules.chances.sum and claim.i not in recurring
         joints.append(Joint(chosen, claim, is_sure))
     return joints
+
+
+def _is_slight(paid: Paid, claim: Claim, rules: CashRules) -> bool:
+    """Whether a part is so small that the rest may be the whole, short by a charge."""
+    return rules.is_fee(paid.amount, claim.is_open, paid.currency)
 
 
 def _in_time(paid: Paid, claim: Claim) -> bool:

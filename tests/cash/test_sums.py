@@ -57,6 +57,11 @@ def test_several_payments_of_a_payer_close_one_invoice_together() -> None:
     assert set(result.allocations["hypothesis_kind"]) == {"many_to_one"}
 
 
+def test_a_part_as_small_as_a_bank_charge_closes_nothing() -> None:
+    parts = [silent("P1", "8588.91"), silent("P2", "20.00")]
+    assert posted(match([invoice(1, "8608.91")], parts)) == []
+
+
 def test_payments_that_could_close_two_invoices_close_none() -> None:
     parts = [silent("P1", "4100.33"), silent("P2", "3021.18")]
     invoices = [invoice(1, "7121.51"), invoice(2, "7121.51", issue_date=date(2024, 5, 2))]
