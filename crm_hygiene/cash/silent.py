@@ -41,10 +41,15 @@ def read_silent(pool: Pool, silent: pl.DataFrame, contested: set[int]) -> list[H
     for p, i in repeats.items():
         if pool.ledger.payment_open[p] > 0 and p not in pool.doubts:
             pool.doubt(p, "DUPLICATE", "the payer already paid an invoice of this amount", (i,))
-    for p, fitting in weighed.filter("is_odd").group_by("p").agg(pl.col("i").sort()).sort("p").iter_rows():
-        if p not in pool.doubts:
-            reason = "a round amount, of a payer for several customers or far from the day it is due"
-            pool.doubt(p, "DATE", reason, fitting)
+    odd = weighed.filter("is_odd").group_by("p", "is_of_several").agg(pl.col("i").sort()).sort("p")
+    for p, is_of_several, fitting in odd.iter_rows():
+        if p in pool.doubts:
+            continue
+        if is_of_several:
+            reason = "a round amount, of a payer for several customers: another may owe it too"
+            pool.doubt(p, "PAYER", reason, fitting)
+        else:
+            pool.doubt(p, "DATE", "a round amount, far from the day the invoice is due", fitting)
     weighed = weighed.filter(~pl.col("p").is_in(list(pool.doubts)))
     known = claims_of(owed.join(weighed.select("i").unique(), on="i", how="semi"))
     paid = payments_of(clear.join(weighed.select("p").unique(), on="p", how="semi"))
