@@ -212,6 +212,13 @@ def _follow(
         history.shorten(connection, contract, history_days, versions[-1].published_at)
 
 
+def _came_back(lake: Lake, contract: Contract, known: _Known, live: _Known) -> bool:
+    """Whether a table whose past is kept was another one between two builds, and is what it was again."""
+    if live.version == known.version or not history.is_remembered(contract):
+        return False
+    return any(v.state != known.state for v in lake.versions(contract.table) if v.version > known.version)
+
+
 def _comment(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
     target = qualified(contract.table)
     connection.execute(f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}")
@@ -272,6 +279,7 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
         states = {**live, _OFFER: _offer(list(published.values()), history_days)}
         known = _live_states(path) if path.exists() else {}
         stale = {t for t in states if t not in known or not known[t].is_like(states[t])}
+        stale |= {t for t in known.keys() & live.keys() if _came_back(lake, published[t], known[t], live[t])}
         if known.keys() == states.keys() and not stale:
             return CatalogBuild([], list(published), path.stat().st_size)
         if known:

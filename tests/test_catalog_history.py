@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -77,6 +77,7 @@ nights = st.lists(
 
 @settings(max_examples=8)
 @given(nights, st.sets(st.integers(0, 4)))
+@example([{}, {"a": ("Bern", 0)}, {}], {0})
 def test_every_night_comes_back(
     tmp_path_factory: pytest.TempPathFactory, nights: list[Rows], built_after: set[int]
 ) -> None:
