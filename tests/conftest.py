@@ -16,15 +16,6 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-_WHOLE_NIGHTS = {"night", "tryton"}
-"""Folders of the tests that take longest."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole nights first: a long file that begins last would leave the other cores idle."""
-    items.sort(key=lambda item: not _WHOLE_NIGHTS & set(item.path.parts))
-
-
 FrontDoor = Callable[..., tuple[int, str, str]]
 
 
