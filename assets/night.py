@@ -21,8 +21,11 @@ from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.night_lock import night_lock
+from crm_hygiene.progress import LOGGER, MARK
 
 Progress = Callable[[str, str], None]
+
+_PYTHON_LOGS = {"managed_python_loggers": [LOGGER], "python_log_level": "INFO"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def _instance(base: Path) -> dg.DagsterInstance:
         home = str(base)
         os.environ["DAGSTER_HOME"] = home
     if not home:
-        return dg.DagsterInstance.ephemeral()
+        return dg.DagsterInstance.ephemeral(settings={"python_logs": _PYTHON_LOGS})
     if not Path(home).is_dir():
         raise ConfigurationError(
             f"DAGSTER_HOME names {home}, which is no folder; make it, or unset the variable"
@@ -64,11 +67,13 @@ def _seen_from(home: Path) -> dict[str, Any]:
         }
 
     sections = ("storage", "local_artifact_storage", "compute_logs")
-    return {name: absolute(document[name]) for name in sections if document and name in document}
+    seen = {name: absolute(document[name]) for name in sections if document and name in document}
+    # A project made before long steps told how far they are has no such section.
+    return seen if document and "python_logs" in document else {**seen, "python_logs": _PYTHON_LOGS}
 
 
 def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
-    """A Dagster logger that hands each step's own messages on, and keeps the warnings."""
+    """A Dagster logger that hands on the start of each step and its progress, and keeps the warnings."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -83,7 +88,7 @@ def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
             is_ours = not text.startswith("Dependencies for step")
             if record.levelno == logging.WARNING and is_ours:
                 notes.append(text)
-            if record.levelno >= logging.INFO and step:
+            if getattr(record, MARK, False) and step:
                 progress(step, text)
 
     @dg.logger(config_schema={})
@@ -104,7 +109,7 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
     config_path
         the hygiene.yaml, or None for the one in the working folder or the defaults.
     progress
-        called with (step, what) as a step starts (then `what` is empty) and as it tells what it did.
+        called with (step, what) as a step starts (then `what` is empty) and as it tells what it is doing.
 
     Raises
     ------

@@ -1,4 +1,8 @@
-"""Progress of a night on the terminal: a line per step, to standard error."""
+"""Progress of a night on the terminal: a line per step, to standard error.
+
+On a terminal the step that runs stands below with what it is doing; elsewhere (a file, a pipe) what long
+steps tell becomes lines of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 STEP_NAMES = {
     "link": "linking people and organisations",
@@ -20,35 +25,60 @@ STEP_NAMES = {
 }
 
 
+def _name_of(step: str) -> str | None:
+    if step.startswith("landing__"):
+        return "landing files"
+    if step.startswith("conform_"):
+        return step.replace("conform_", "conforming ").replace("_", " ")
+    return STEP_NAMES.get(step)
+
+
 class Progress:
-    """Prints when a step starts, with the seconds since the night began."""
+    """Prints each step with the seconds since the night began, and what a long step tells of itself."""
 
     def __init__(self, console: Console, is_quiet: bool) -> None:
         self.console = console
         self.is_quiet = is_quiet
-        self.is_landing = False
+        self.name = ""
         self.started = time.monotonic()
+        self.status: Status | None = None
 
     def __enter__(self) -> Progress:
         if not self.is_quiet:
             self.console.print("[dim]starting the night …[/dim]")
+            if self.console.is_terminal:
+                self.status = self.console.status("", spinner="dots", refresh_per_second=4)
+                self.status.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        if self.status is not None:
+            self.status.stop()
+        if not self.is_quiet and kind is None:
+            self._line("the night is over")
+
+    def _line(self, text: str) -> None:
+        self.console.print(
+            f"[dim]{time.monotonic() - self.started:6.1f} s[/dim]  {escape(text)}", highlight=False
+        )
 
     def step(self, step: str, text: str) -> None:
-        """`text` is empty as a step starts; what it tells is in Dagster's log, warnings in the summary."""
-        name = STEP_NAMES.get(step)
-        if step.startswith("landing__"):
-            name = None if self.is_landing else "landing files"
-            self.is_landing = True
-        elif step.startswith("conform_"):
-            name = step.replace("conform_", "conforming ").replace("_", " ")
-        if self.is_quiet or text or name is None:
+        """A step starts (`text` is empty), or tells what it is doing.
+
+        What a step did is in Dagster's log, its warnings are in the summary.
+        """
+        if self.is_quiet:
             return
-        self.console.print(
-            f"[dim]{time.monotonic() - self.started:6.1f} s[/dim]  {escape(name)}", highlight=False
-        )
+        if not text:
+            name = _name_of(step)
+            if name is not None and name != self.name:
+                self.name = name
+                self._line(name)
+            if self.status is not None:
+                self.status.update("")
+        elif self.status is not None:
+            self.status.update(f"[dim]{escape(text)}[/dim]")
+        else:
+            self._line(f"  {text}")
