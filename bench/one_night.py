@@ -1,77 +1,94 @@
 """One night in a process of its own: `python -m bench.one_night hygiene.yaml result.json`.
 
-Writes what only this process can tell: the seconds of every step. Wall, CPU and memory are taken by
-the process that waits for this one.
+Writes what only this process can tell: of every step its seconds of wall and CPU and its own peak of memory.
+Wall, CPU and memory of the whole are taken by the process that waits for this one (`bench.child`).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parent.parent
+from bench.child import reported
 
 
-def _step_seconds(run_id: str) -> dict[str, float]:
-    import dagster as dg
+def _peak_mib() -> int:
+    """The process's peak of resident memory since it was last reset, MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) // 1024
+    return 0
 
-    with dg.DagsterInstance.get() as instance:
-        steps = instance.get_run_step_stats(run_id)
-    return {
-        s.step_key: round(s.end_time - s.start_time, 2)
-        for s in sorted(steps, key=lambda s: s.start_time or 0.0)
-        if s.start_time is not None and s.end_time is not None
-    }
+
+def _reset_peak() -> None:
+    """Begin the peak anew (Linux: `5` in clear_refs, man 5 proc); refused, it goes on growing."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+@dataclass
+class StepMeter:
+    """Wall, CPU and peak memory from the start of one step to the start of the next.
+
+    The night runs in one process, a step after the other, so what is between two starts is the first
+    step's: its own work, its gate, its commits and what Dagster writes of it.
+    """
+
+    steps: dict[str, dict[str, float]] = field(default_factory=dict)
+    current: str = "start"
+    wall: float = field(default_factory=time.perf_counter)
+    cpu: float = field(default_factory=time.process_time)
+
+    def __call__(self, step: str, text: str) -> None:
+        """Called as a step starts (`text` empty) and as it tells of itself."""
+        if not text:
+            self.begin(step)
+
+    def begin(self, step: str) -> None:
+        """End what is running and begin `step`."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        found = self.steps.setdefault(self.current, {"wall_s": 0.0, "cpu_s": 0.0, "peak_mib": 0})
+        found["wall_s"] = round(found["wall_s"] + wall - self.wall, 2)
+        found["cpu_s"] = round(found["cpu_s"] + cpu - self.cpu, 2)
+        found["peak_mib"] = max(found["peak_mib"], _peak_mib())
+        _reset_peak()
+        self.current, self.wall, self.cpu = step, wall, cpu
 
 
 def run_night_of(folder: Path, name: str) -> dict[str, Any]:
-    """Run one night of `folder`; wall and CPU in seconds, peak memory in MiB."""
-    result = folder / f"{name}.json"
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(folder),
-        "GX_ANALYTICS_ENABLED": "false",
-        "PYTHONPATH": str(PROJECT),
-    }
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.one_night", str(folder / "hygiene.yaml"), str(result)],
-        cwd=folder,  # dagster.yaml names its storage relative to the working folder
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / f"{name}.log").open("w"),
+    """Run one night of `folder`; wall and CPU in seconds, peak memory in MiB, the same of every step."""
+    night = reported(
+        "bench.one_night",
+        [str(folder / "hygiene.yaml")],
+        folder / f"{name}.json",
+        folder,
+        DAGSTER_HOME=folder,
     )
-    # wait4 tells this child's own usage; RUSAGE_CHILDREN is the greatest of all children so far.
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
-    measured = {
-        "wall_s": round(wall, 1),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_mib": usage.ru_maxrss // 1024,
-    }
-    if process.returncode or not result.exists():
-        return {**measured, "is_success": False, "failures": {"": f"see {folder / f'{name}.log'}"}}
-    return {**measured, **json.loads(result.read_text())}
+    # A peak that was begun anew is begun anew for the parent as well.
+    peaks = [int(step["peak_mib"]) for step in night.get("steps", {}).values()]
+    return {**night, "peak_mib": max([night["peak_mib"], *peaks])}
 
 
 def main() -> None:
     """Run the night and write {is_success, failures, steps, notes} to the path given second."""
+    meter = StepMeter()
     from assets.night import run_night
 
     config, result = (Path(argument) for argument in sys.argv[1:3])
-    outcome = run_night(config, lambda step, what: None)
+    outcome = run_night(config, meter)
+    meter.begin("end")
     result.write_text(
         json.dumps(
             {
                 "is_success": outcome.is_success,
                 "failures": outcome.failures,
-                "steps": _step_seconds(outcome.run_id),
+                "steps": meter.steps,
                 "notes": outcome.notes,
             }
         )

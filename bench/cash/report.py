@@ -19,8 +19,8 @@ from rich.table import Table
 
 from bench.cash import transactions
 from bench.cash.ledgers import folder_of
-from bench.cash.measured import PhaseError, measured
 from bench.cash.night import NIGHTS
+from bench.child import PhaseError, measured
 from bench.results import write_results
 
 PROFILES = ("referenced", "bare")

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from bench.child import PROJECT
 from bench.linkage.datasets import SOURCES, DataSet
 from bench.linkage.plain_splink import PlainResult, opponent
-from bench.one_night import PROJECT, run_night_of
+from bench.one_night import run_night_of
 from crm_hygiene.contract import contract_of
 from crm_hygiene.evaluation.accuracy import Accuracy, pairwise
 from crm_hygiene.lake import Lake

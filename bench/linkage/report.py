@@ -12,9 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.child import PROJECT
 from bench.linkage.datasets import DATA_SETS
 from bench.linkage.measure import measure, verdict
-from bench.one_night import PROJECT
 from bench.results import write_results
 from crm_hygiene.cli.tables import table
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bench.cash.ledgers import draw
-from bench.cash.measured import measured
+from bench.child import measured
 from bench.cash.night import NIGHTS, books_at, days_of
 from crm_hygiene.cash import Reconciliation, load_cash_rules, reconcile
 from crm_hygiene.contract import contract_of
