@@ -28,8 +28,8 @@ def measured(
     module: str,
     arguments: list[str],
     log: Path,
-    folder: Path = PROJECT,
     threads: int | None = None,
+    folder: Path = PROJECT,
     **environment: object,
 ) -> dict[str, float]:
     """Run `python -m module arguments`; wall and CPU in seconds, peak of resident memory in MiB.
@@ -38,10 +38,10 @@ def measured(
     ----------
     log
         file for what the process says
-    folder
-        its working folder
     threads
         threads of Polars, all where not given
+    folder
+        its working folder
     environment
         variables beside those of this process
 
@@ -87,7 +87,7 @@ def reported(
     result.unlink(missing_ok=True)
     log = result.with_suffix(".log")
     try:
-        figures = measured(module, [*arguments, str(result)], log, folder, **environment)
+        figures = measured(module, [*arguments, str(result)], log, folder=folder, **environment)
     except PhaseError as error:
         return {**error.figures, "is_success": False, "failures": {module: f"see {log.name} in {folder}"}}
     return {**figures, "is_success": True, **json.loads(result.read_text(encoding="utf-8"))}

@@ -12,10 +12,10 @@ import pytest
 from bench.__main__ import main
 from bench.cash import ledgers
 from bench.cash.ledgers import draw, parts_of, read, shaped
-from bench.child import PhaseError, measured
 from bench.cash.naive_sql import naive
 from bench.cash.night import NIGHTS, content_hash
 from bench.cash.scoring import made_postings, score, score_reversals, true_postings, wrong_postings
+from bench.child import PhaseError, measured
 from crm_hygiene.contract import contract_of
 
 AMOUNT = pl.Decimal(18, 4)

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from bench.cash.ledgers import draw
-from bench.child import measured
 from bench.cash.night import NIGHTS, books_at, days_of
+from bench.child import measured
 from crm_hygiene.cash import Reconciliation, load_cash_rules, reconcile
 from crm_hygiene.contract import contract_of
 
