@@ -48,9 +48,9 @@ bench-linkage: $(VENV)/ready  ## accuracy on public data sets beside plain Splin
 bench-cash: $(VENV)/ready  ## reconciliation of ledgers with truth, beside naive SQL
 	$(BIN)/python -m bench cash
 
-.venv-tryton/ready: requirements-tryton.lock $(VENV)/ready
+.venv-tryton/ready: bench/tryton/requirements.lock $(VENV)/ready
 	$(PYTHON) -m venv .venv-tryton
-	.venv-tryton/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tryton.lock
+	.venv-tryton/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/tryton/requirements.lock
 	@$(BIN)/python -m bench.tryton.server
 	@touch $@
 
@@ -62,8 +62,8 @@ circle-tryton: .venv-tryton/ready  ## the whole circle on it: dirty parties, nig
 lock:  ## compile both lock files anew (needs uv); they name no registry
 	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
-	uv pip compile requirements-tryton.in --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-annotate --no-header --python-version 3.11 --upgrade -o requirements-tryton.lock
+	uv pip compile bench/tryton/requirements.in --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --python-version 3.11 --upgrade -o bench/tryton/requirements.lock
 
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster

@@ -35,7 +35,7 @@ def is_built() -> bool:
 
 def prepared() -> Path:
     """The database file with modules, books and users; made where it is not there yet for this Tryton."""
-    made_of = (HERE / "books.py", HERE.parents[1] / "requirements-tryton.lock")
+    made_of = (HERE / "books.py", HERE / "requirements.lock")
     digest = hashlib.sha256(b"\x00".join(path.read_bytes() for path in made_of)).hexdigest()[:16]
     kept = HOME / "prepared" / f"{digest}.sqlite"
     if not kept.exists():

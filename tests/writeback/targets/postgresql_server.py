@@ -72,6 +72,22 @@ class PostgreSQL:
     def run(self, statement: str) -> None:
         self.admin.execute(statement.encode())
 
+    def empty(self) -> None:
+        """No rows in any table of the tests."""
+        self.run("truncate crm.note, crm.contact, crm.account, crm.crm_hygiene_operations restart identity")
+
+    def connection(self, port: int | None = None, **more: str) -> dict[str, object]:
+        """`connection` of a policy that writes here, through `port` where that is another line."""
+        return {
+            "host": "127.0.0.1",
+            "port": port or self.port,
+            "database": "postgres",
+            "user": "hygiene",
+            "schema": "crm",
+            "contact.merged_column": "merged_into",
+            **more,
+        }
+
 
 def binary(name: str) -> str | None:
     """A program of the server's; Debian keeps them out of the path."""

@@ -22,21 +22,15 @@ from crm_hygiene.writeback.target import AnswerLost, SignInRefused, TargetUnavai
 from crm_hygiene.writeback.targets.postgresql import PostgreSQLTarget, open_target
 from crm_hygiene.writeback.targets.postgresql_ledger import LEDGER, LEDGER_COLUMNS
 
-from .postgresql_server import PASSWORD, SCHEMA, PostgreSQL, line_to, running
+from .postgresql_server import PASSWORD, SCHEMA, PostgreSQL, line_to
 
 SECRETS = {"password": PASSWORD}
 DELETING = {"contact.merge_losers": "delete"}
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[PostgreSQL]:
-    with running() as found:
-        yield found
-
-
 @pytest.fixture
 def database(cluster: PostgreSQL) -> PostgreSQL:
-    cluster.run("truncate crm.note, crm.contact, crm.account, crm.crm_hygiene_operations restart identity")
+    cluster.empty()
     return cluster
 
 
@@ -60,10 +54,7 @@ def policy_of(database: PostgreSQL, objects: dict[str, Any] | None = None, **con
         {
             "target": "warehouse",
             "connector": "postgresql",
-            "connection": {
-                "host": "127.0.0.1", "port": database.port, "database": "postgres", "user": "hygiene",
-                "schema": "crm", "contact.merged_column": "merged_into", "lock_seconds": "0.05", **connection,
-            },
+            "connection": database.connection(**{"lock_seconds": "0.05", **connection}),
             "secrets": {"password": "WAREHOUSE_PASSWORD"},
             "objects": objects
             or {

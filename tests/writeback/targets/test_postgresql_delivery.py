@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,15 @@ from crm_hygiene.writeback.targets.postgresql import PostgreSQLTarget
 
 from ..delivery.delivering import START, Killed, MemoryLake, apply, delivery, plan, policy, states
 from ..delivery.delivering import change as change_of
-from .postgresql_server import PASSWORD, PostgreSQL, line_to, running
+from .postgresql_server import PASSWORD, PostgreSQL, line_to
 
 CONTACTS = "select id, name, email, account_id, merged_into, external_id from crm.contact order by id"
 NOTES = "select id, contact_id from crm.note order by id"
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[PostgreSQL]:
-    with running() as found:
-        yield found
-
-
 @pytest.fixture
 def database(cluster: PostgreSQL) -> PostgreSQL:
-    cluster.run("truncate crm.note, crm.contact, crm.account, crm.crm_hygiene_operations restart identity")
+    cluster.empty()
     cluster.run("insert into crm.account (name) values ('X')")
     cluster.run(
         "insert into crm.contact (name, email) select 'old', n || '@x.de' from generate_series(1, 7) n"
@@ -65,10 +58,7 @@ CHANGES = plan(
 def policy_of(database: PostgreSQL, port: int | None = None) -> TargetPolicy:
     return policy(
         connector="postgresql",
-        connection={
-            "host": "127.0.0.1", "port": port or database.port, "database": "postgres", "user": "hygiene",
-            "schema": "crm", "contact.merged_column": "merged_into",
-        },
+        connection=database.connection(port),
         objects={
             "contact": {
                 "default_winner": "golden", "external_id": "external_id", "creates": True, "merges": True,
