@@ -15,7 +15,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster_shared.check import CheckError
 
 from assets.audit import close_failed_night, failure_reasons
-from assets.history import history_kept_open
+from assets.history import events_in_batches, kept_open
 from assets.job import JOB, build_defs
 from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
@@ -64,7 +64,8 @@ def _seen_from(home: Path) -> dict[str, Any]:
         }
 
     sections = ("storage", "local_artifact_storage", "compute_logs")
-    return {name: absolute(document[name]) for name in sections if document and name in document}
+    seen = {name: absolute(document[name]) for name in sections if document and name in document}
+    return {**seen, "storage": kept_open(seen["storage"])} if "storage" in seen else seen
 
 
 def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
@@ -126,7 +127,7 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
     except (dg.DagsterInvalidDefinitionError, CheckError) as error:
         raise ConfigurationError(f"schedule: {error}") from error
     job = definitions.resolve_job_def(JOB)
-    with history_kept_open(), _instance(config.base) as instance:
+    with events_in_batches(), _instance(config.base) as instance:
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}
         )
