@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster_shared.check import CheckError
 
@@ -21,6 +20,7 @@ from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.night_lock import night_lock
+from crm_hygiene.yaml_text import parse_yaml
 
 Progress = Callable[[str, str], None]
 
@@ -53,7 +53,7 @@ def _instance(base: Path) -> dg.DagsterInstance:
 def _seen_from(home: Path) -> dict[str, Any]:
     """The storage of dagster.yaml with absolute folders: Dagster would take them from the working folder."""
     path = home / "dagster.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    document = parse_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def absolute(value: Any) -> Any:
         if not isinstance(value, dict):
