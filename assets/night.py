@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster_shared.check import CheckError
 
 from assets.audit import close_failed_night, failure_reasons
-from assets.history import history_kept_open
+from assets.history import events_in_batches, kept_open
 from assets.job import JOB, build_defs
 from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.night_lock import night_lock
 from crm_hygiene.progress import LOGGER, MARK
+from crm_hygiene.yaml_text import parse_yaml
 
 Progress = Callable[[str, str], None]
 
@@ -56,7 +56,7 @@ def _instance(base: Path) -> dg.DagsterInstance:
 def _seen_from(home: Path) -> dict[str, Any]:
     """The storage of dagster.yaml with absolute folders: Dagster would take them from the working folder."""
     path = home / "dagster.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    document = parse_yaml(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def absolute(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -68,6 +68,8 @@ def _seen_from(home: Path) -> dict[str, Any]:
 
     sections = ("storage", "local_artifact_storage", "compute_logs")
     seen = {name: absolute(document[name]) for name in sections if document and name in document}
+    if "storage" in seen:
+        seen["storage"] = kept_open(seen["storage"])
     # A project made before long steps told how far they are has no such section.
     return seen if document and "python_logs" in document else {**seen, "python_logs": _PYTHON_LOGS}
 
@@ -131,7 +133,7 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
     except (dg.DagsterInvalidDefinitionError, CheckError) as error:
         raise ConfigurationError(f"schedule: {error}") from error
     job = definitions.resolve_job_def(JOB)
-    with history_kept_open(), _instance(config.base) as instance:
+    with events_in_batches(), _instance(config.base) as instance:
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}
         )

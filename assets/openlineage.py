@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
-import polars as pl
 
+from assets.gate_log import GateLog, gate_log
 from assets.presentation import Lineage, lineage_of
 from crm_hygiene.config import Config
-from crm_hygiene.contract import Contract, contract_of, load_contracts
+from crm_hygiene.contract import Contract, load_contracts
 from crm_hygiene.errors import HygieneError
-from crm_hygiene.lake import Lake
+from crm_hygiene.lake import Lake, Statistics
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.lineage.openlineage import Assertion, Dataset, StepRun, events_of
 from crm_hygiene.lineage.transport import send
 from crm_hygiene.mapping import Mapping as SourceMapping
-
-_GATES = "quality.gate_results"
 
 
 @dataclass(frozen=True)
@@ -50,25 +48,43 @@ def tables_of_steps(assets: Iterable[object], contracts: Mapping[str, Contract])
     return found
 
 
-def _assertions(lake: Lake, run_id: str | None, tables: Iterable[str]) -> dict[str, list[Assertion]]:
+def _assertions(gates: GateLog, tables: Iterable[str], run_id: str | None) -> dict[str, list[Assertion]]:
     """What the last gate of each table found; with a run, only of gates of that run."""
-    wanted = pl.col("table_name").is_in(list(tables))
-    if run_id is not None:
-        wanted &= pl.col("run_id") == run_id
-    rows = lake.scan(contract_of(_GATES)).filter(wanted).collect()
-    last = rows.filter(pl.col("checked_at") == pl.col("checked_at").max().over("table_name"))
     found: dict[str, list[Assertion]] = {}
-    for table, name, is_passed, column in (
-        last.sort("table_name", "check_name")
-        .select("table_name", "check_name", "is_passed", "column_name")
-        .iter_rows()
-    ):
-        found.setdefault(table, []).append(Assertion(name, bool(is_passed), column or None))
+    for table in tables:
+        rows = gates.last(table).select("check_name", "is_passed", "column_name", "run_id").sort("check_name")
+        mine = [
+            Assertion(name, bool(is_passed), column or None)
+            for name, is_passed, column, by in rows.iter_rows()
+            if run_id is None or by == run_id
+        ]
+        if mine:
+            found[table] = mine
     return found
 
 
+class _Standings:
+    """Statistics of tables, worked out once per version."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._known: dict[str, Statistics] = {}
+
+    def of(self, table: str) -> Statistics | None:
+        """Statistics of the live version; None if there is none."""
+        version = self._lake.version(table)
+        if version is None:
+            return None
+        if table not in self._known or self._known[table].version != version:
+            found = self._lake.statistics(table)
+            if found is None:
+                return None
+            self._known[table] = found
+        return self._known[table]
+
+
 def _datasets(
-    lake: Lake,
+    standings: _Standings,
     tables: Iterable[str],
     contracts: Mapping[str, Contract],
     lineage: Mapping[str, Lineage],
@@ -76,7 +92,7 @@ def _datasets(
 ) -> list[Dataset]:
     found = []
     for table in tables:
-        standing = lake.statistics(table)
+        standing = standings.of(table)
         if standing is None:
             found.append(Dataset(contracts[table], lineage=lineage.get(table, {})))
             continue
@@ -113,6 +129,7 @@ def openlineage_hooks(
     contracts = {**load_contracts(), **{contract.table: contract for contract in landed}}
     steps = tables_of_steps(assets, contracts)
     lake = Lake(config.lake_uri, dict(config.lake.storage_options))
+    standings = _Standings(lake)
 
     def tell(context: dg.HookContext, error: str | None) -> None:
         step = steps.get(context.op.name)
@@ -122,16 +139,17 @@ def openlineage_hooks(
         stats = context.instance.get_run_step_stats(context.run_id, [context.step_key])
         began = stats[0].start_time if stats else None
         try:
-            found = _assertions(lake, None, step.reads)
-            found |= _assertions(lake, context.run_id if error else None, step.writes)
+            gates = gate_log(lake, context.run_id)
+            found = _assertions(gates, step.reads, None)
+            found |= _assertions(gates, step.writes, context.run_id if error else None)
             run = StepRun(
                 context.run_id,
                 context.op.name,
                 now if began is None else datetime.fromtimestamp(began, UTC),
                 now,
                 error,
-                _datasets(lake, step.reads, contracts, {}, found),
-                _datasets(lake, step.writes, contracts, step.lineage, found),
+                _datasets(standings, step.reads, contracts, {}, found),
+                _datasets(standings, step.writes, contracts, step.lineage, found),
             )
             problems = send(config, context.run_id, events_of(run, config.lineage.namespace))
         except HygieneError as failure:

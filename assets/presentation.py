@@ -163,12 +163,11 @@ def table_metadata(lake: Lake, contract: Contract, publication: Publication | No
 
     Without a publication the table is as it was.
     """
-    frame = lake.scan(contract)
-    rows = int(frame.select(pl.len()).collect().item() if publication is None else publication.row_count)
-    version = lake.version(contract.table) if publication is None else publication.version
+    standing = lake.statistics(contract.table) if publication is None else publication
+    rows, version = (0, None) if standing is None else (standing.row_count, standing.version)
     return {
         **changes(lake, contract, publication, rows),
-        "preview": dg.MetadataValue.md(preview(contract, frame.head(PREVIEW_ROWS).collect())),
+        "preview": dg.MetadataValue.md(preview(contract, lake.scan(contract).head(PREVIEW_ROWS).collect())),
         "dagster/row_count": rows,
         "dagster/uri": lake.table_uri(contract.table),
         "delta version": -1 if version is None else version,

@@ -15,6 +15,7 @@ import dagster as dg
 import polars as pl
 
 from assets.check_words import check_description, check_metadata
+from assets.gate_log import GATES, gate_log
 from assets.presentation import (
     Lineage,
     lineage_metadata,
@@ -220,10 +221,7 @@ def _gate(night: Night, contract: Contract, frame: pl.DataFrame, again: Again | 
 
 def _record(night: Night, gated: _Gated) -> None:
     """Keep what the gate found: its results once per run, its quarantine as the table's present one."""
-    results = contract_of("quality.gate_results")
-    night.lake.append(
-        results, [gated.results], night.metadata(), once=f"gate/{night.run_id}/{gated.contract.table}"
-    )
+    gate_log(night.lake, night.run_id).add(gated.results, night.metadata())
     rows = quarantine_rows(gated.contract, pl.concat(gated.quarantined))
     night.lake.replace_rows(
         contract_of("quality.quarantine"), rows, "table_name", gated.contract.table, night.metadata()
@@ -259,7 +257,7 @@ def _publish_parts(
             yield result.clean
 
     publication = night.lake.publish_parts(contract, gated(), metadata)
-    summed = _summed(results) if results else contract_of("quality.gate_results").empty()
+    summed = _summed(results) if results else contract_of(GATES).empty()
     _record(
         night,
         _Gated(
@@ -278,14 +276,6 @@ def _failures(results: pl.DataFrame) -> str:
     return "; ".join(
         f"{name}: {observed}" for name, observed in failed.select("check_name", "observed").iter_rows()
     )
-
-
-def _last_results(night: Night, table: str) -> pl.DataFrame:
-    """What the table's last gate found."""
-    mine = (
-        night.lake.scan(contract_of("quality.gate_results")).filter(pl.col("table_name") == table).collect()
-    )
-    return mine.filter(pl.col("checked_at") == mine["checked_at"].max()) if mine.height else mine
 
 
 def _check_results(contract: Contract, results: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
@@ -315,7 +305,7 @@ def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.Ma
                 **where_to_look(night, contract),
             },
         )
-        yield from _check_results(contract, _last_results(night, table))
+        yield from _check_results(contract, gate_log(night.lake, night.run_id).last(table))
 
 
 def run_step(

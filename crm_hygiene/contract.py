@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.yaml_text import YamlError, parse_yaml
 
 CONTRACTS_FOLDER = Path(__file__).parent.parent / "expectations"
 
@@ -212,8 +212,8 @@ def nearest(word: str, words: list[str]) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        document = parse_yaml(path.read_text(encoding="utf-8"))
+    except YamlError as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path}: expected a mapping of keys to values")

@@ -12,17 +12,17 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from crm_hygiene.contract import contract_of, load_contracts, load_glossary, nearest
 from crm_hygiene.errors import ConfigurationError, FileRefused
 from crm_hygiene.expression import Expression, parse_expression, yaml_text
+from crm_hygiene.yaml_text import YamlError, parse_yaml
 
 BUILT_IN_SOURCES = Path(__file__).parent / "sources"
 
@@ -351,9 +351,15 @@ def load_mapping(path: Path) -> Mapping:
         naming the file, the key and the nearest right one.
     """
     try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return _mapping_of(path, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _mapping_of(path: Path, text: str) -> Mapping:
+    """The mapping that a file's text stands for; a night asks for each more than once."""
+    spec = parse_yaml(text)
     if not isinstance(spec, dict):
         raise ConfigurationError(f"{path}: expected a mapping of keys to values")
     _check_keys(path, spec, Mapping)

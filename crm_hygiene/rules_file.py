@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.yaml_text import YamlError, parse_yaml
 
 
 def read_rules_file(path: Path) -> dict[str, Any]:
@@ -19,8 +18,8 @@ def read_rules_file(path: Path) -> dict[str, Any]:
         if the file cannot be read, is not YAML or is no mapping of keys to values.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if document is not None and not isinstance(document, dict):
         raise ConfigurationError(f"{path}: expected a mapping of keys to values")

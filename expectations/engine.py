@@ -2,7 +2,9 @@
 
 Only the columns that checks read leave Polars. Checks that look at one row at a time run in chunks,
 so memory does not grow with the table; uniqueness and aggregates see the whole table, but one check
-and its columns at a time. What does not belong here: what a failure means (`expectations.gate`).
+and its columns at a time, unless the table is small. An expectation costs the same whatever it looks
+at, so columns that must only be filled are stood on each other and asked as one. What does not belong
+here: what a failure means (`expectations.gate`).
 """
 
 from __future__ import annotations
@@ -21,12 +23,19 @@ import polars as pl
 
 from crm_hygiene.contract import Check, Contract, nearest
 from crm_hygiene.errors import ConfigurationError
-from expectations.suite import columns_of, expectation_of, is_row_level
+from expectations.great_expectations_import import import_great_expectations
+from expectations.suite import columns_of, expectation_classes, expectation_of, is_row_level
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK_ROWS = 500_000
+
+# Up to here all checks of a table share one validation.
+TOGETHER_ROWS = 100_000
+
+# Cells of columns that are asked as one column; they are 4 bytes each.
+_STACKED_CELLS = 2_000_000
 
 Positions = npt.NDArray[np.int64]
 
@@ -61,6 +70,9 @@ _ROW_LOCAL = frozenset(
         "select_column_values_to_be_unique_within_record",
     ]
 )
+
+_FILLED = "expect_column_values_to_not_be_null"
+_CELL = "cell"
 
 _RESULT_FORMAT = {
     # COMPLETE is the only format that is not capped; what it would repeat of the data is left out.
@@ -121,6 +133,19 @@ def evaluate_whole(
     }
 
 
+def evaluate_together(
+    contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Check]
+) -> dict[str, Finding] | None:
+    """Findings of any checks by name on one small frame; None where it is not small or a check raised.
+
+    An exception in one check can be told from others only where they are evaluated one by one.
+    """
+    if frame.height > TOGETHER_ROWS:
+        return None
+    findings = _validate(contract, frame, checks)
+    return None if any(found.error is not None for found in findings.values()) else findings
+
+
 def _joined(parts: list[Finding]) -> Finding:
     failed = [p for p in parts if p.error is not None]
     rows = [p.rows for p in parts if p.rows is not None]
@@ -135,6 +160,7 @@ def _joined(parts: list[Finding]) -> Finding:
 @cache
 def _gate_source() -> tuple[Any, Any]:
     """A pandas source and its batch definition; setting them up takes longer than most validations."""
+    import_great_expectations()
     from great_expectations import get_context
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -146,11 +172,69 @@ def _gate_source() -> tuple[Any, Any]:
 
 
 def _validate(contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Check]) -> dict[str, Finding]:
-    """One Great Expectations validation of `checks` on `frame`; positions are relative to `frame`."""
+    """Findings of `checks` on `frame`; positions are relative to `frame`."""
+    stacked = [name for name, check in checks.items() if _is_only_filled(check)]
+    findings: dict[str, Finding] = {}
+    if len(stacked) > 1:
+        most = max(1, _STACKED_CELLS // max(1, frame.height))
+        for start in range(0, len(stacked), most):
+            names = stacked[start : start + most]
+            findings |= _validate_filled(contract, frame, {name: checks[name] for name in names})
+    rest = {name: check for name, check in checks.items() if name not in findings}
+    if rest:
+        findings |= _validate_each(contract, frame, rest)
+    return {name: findings[name] for name in checks}
+
+
+def _is_only_filled(check: Check) -> bool:
+    return check.expectation == _FILLED and list(check.arguments) == ["column"]
+
+
+def _validate_filled(
+    contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Check]
+) -> dict[str, Finding]:
+    """Checks that one column each is filled, as one expectation on these columns stood on each other.
+
+    Empty where Great Expectations raised: then each is evaluated by itself.
+    """
+    import pandas as pd
+
+    for name, check in checks.items():
+        expectation_of(contract, name, check)  # a mistake in a check is told as that check's
+    batch = to_pandas(contract, frame, list(checks.values()))
+    asked = [str(check.column) for check in checks.values()]
+    cells = pd.DataFrame({_CELL: np.concatenate([batch[column].to_numpy() for column in asked])})
+    expectation = expectation_classes()[_FILLED](column=_CELL)
+    result = _outcome(contract, cells, [expectation])[0]
+    if _exception(result.exception_info) is not None:
+        return {}
+    failing = np.sort(np.asarray(result.result.get("unexpected_index_list") or [], dtype=np.int64))
+    found = {}
+    for ordinal, name in enumerate(checks):
+        first, end = np.searchsorted(failing, [ordinal * frame.height, (ordinal + 1) * frame.height])
+        rows = failing[first:end] - ordinal * frame.height
+        found[name] = Finding(not len(rows), rows=rows)
+    return found
+
+
+def _validate_each(
+    contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Check]
+) -> dict[str, Finding]:
     expectations = [expectation_of(contract, name, check) for name, check in checks.items()]
+    batch = to_pandas(contract, frame, list(checks.values()))
+    findings: dict[str, Finding] = {}
+    for result in _outcome(contract, batch, expectations):
+        meta = result.expectation_config.meta if result.expectation_config else None
+        name = str((meta or {})["check"])
+        findings[name] = _finding(result, is_row_level(contract, checks[name]))
+    return findings
+
+
+def _outcome(contract: Contract, batch: pd.DataFrame, expectations: list[Any]) -> list[Any]:
+    """One Great Expectations validation: a result per expectation, in no certain order."""
+    import_great_expectations()
     from great_expectations import ExpectationSuite
 
-    batch = to_pandas(contract, frame, list(checks.values()))
     with _quiet():
         source, definition = _gate_source()
         suite = ExpectationSuite(name=contract.table, expectations=expectations)
@@ -159,12 +243,7 @@ def _validate(contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Chec
         finally:
             # The engine keeps every batch it has seen; a table must not outlive its gate.
             source.get_execution_engine().batch_manager.reset_batch_cache()
-    findings: dict[str, Finding] = {}
-    for result in outcome.results:
-        meta = result.expectation_config.meta if result.expectation_config else None
-        name = str((meta or {})["check"])
-        findings[name] = _finding(result, is_row_level(contract, checks[name]))
-    return findings
+    return list(outcome.results)
 
 
 def _finding(result: Any, judges_rows: bool) -> Finding:

@@ -19,7 +19,14 @@ import numpy as np
 import polars as pl
 
 from crm_hygiene.contract import Check, Contract, contract_of
-from expectations.engine import CHUNK_ROWS, Finding, evaluate_by_row, evaluate_whole, is_row_local
+from expectations.engine import (
+    CHUNK_ROWS,
+    Finding,
+    evaluate_by_row,
+    evaluate_together,
+    evaluate_whole,
+    is_row_local,
+)
 from expectations.reasons import examples_of, observed_text, reasons_of
 from expectations.suite import is_row_level, named_checks
 
@@ -83,14 +90,20 @@ def run_gate(
     whole = {name: check for name, check in checks.items() if name not in by_row}
     quarantining = {name for name, check in checks.items() if _quarantines(contract, check)}
 
-    # One pass over the rows serves every row-local check; a row's verdict does not depend on who is left.
-    findings = evaluate_by_row(contract, frame, by_row, chunk_rows)
-    findings |= evaluate_whole(contract, frame, {n: c for n, c in whole.items() if n in quarantining})
+    on_the_left = {n: c for n, c in whole.items() if n not in quarantining}
+    together = evaluate_together(contract, frame, checks) if frame.height <= chunk_rows else None
+    if together is None:
+        # One pass over the rows serves every row-local check; a row's verdict does not depend on who is left.
+        findings = evaluate_by_row(contract, frame, by_row, chunk_rows)
+        findings |= evaluate_whole(contract, frame, {n: c for n, c in whole.items() if n in quarantining})
+    else:
+        findings = together
     is_out = np.zeros(frame.height, dtype=bool)
     for name in quarantining:
         is_out[_failing(findings[name])] = True
     clean = frame.filter(pl.Series(~is_out)) if is_out.any() else frame
-    findings |= evaluate_whole(contract, clean, {n: c for n, c in whole.items() if n not in quarantining})
+    if together is None or is_out.any():
+        findings |= evaluate_whole(contract, clean, on_the_left)
 
     verdicts = []
     for name, check in checks.items():
@@ -119,6 +132,8 @@ def quarantine_rows(contract: Contract, quarantined: pl.DataFrame) -> pl.DataFra
     second and later of rows that agree in all of these also hash their ordinal, so that none is lost.
     """
     target = contract_of("quality.quarantine")
+    if quarantined.is_empty():
+        return target.empty()
     cells = [name for name in quarantined.columns if name != _REASONS]
     identity = ["source", "record_id", "file", "row_number"]
     filled = quarantined.select(

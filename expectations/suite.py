@@ -8,13 +8,13 @@ What does not belong here: running a suite (`expectations.engine`).
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from crm_hygiene.contract import Check, Contract, nearest
 from crm_hygiene.errors import ConfigurationError
+from expectations.great_expectations_import import import_great_expectations
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -45,8 +45,7 @@ def expectation_classes() -> dict[str, type[Expectation]]:
 
     Imports great_expectations on first use, which takes seconds; nothing else here does.
     """
-    # Read once by Great Expectations at import: a gate sends nothing anywhere.
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import_great_expectations()
     import great_expectations.expectations as core
     from great_expectations.util import camel_to_snake
 

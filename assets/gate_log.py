@@ -1,0 +1,66 @@
+"""The gates of the lake during one night: `quality.gate_results`, read once and added to.
+
+A step asks what the last gate of its table found, an OpenLineage event what the gates of all its
+tables found, and each gate adds its rows. The table is read again only where somebody else has added
+to it. What does not belong here: gates themselves (`expectations.gate`).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crm_hygiene.contract import contract_of
+from crm_hygiene.lake import Lake
+
+GATES = "quality.gate_results"
+
+
+class GateLog:
+    """What the last gate of each table found; the rows of one run have one `checked_at`."""
+
+    def __init__(self, lake: Lake, run_id: str) -> None:
+        self.lake = lake
+        self.run_id = run_id
+        self._is_read = False
+        self._version: int | None = None
+        self._last: dict[str, pl.DataFrame] = {}
+
+    def last(self, table: str) -> pl.DataFrame:
+        """Rows of the newest gate of a table in the columns of quality.gate_results; none if it had none."""
+        version = self.lake.version(GATES)
+        if not self._is_read or version != self._version:
+            rows = self.lake.scan(contract_of(GATES)).collect()
+            newest = rows.filter(pl.col("checked_at") == pl.col("checked_at").max().over("table_name"))
+            self._last = {str(name): mine for (name,), mine in newest.group_by("table_name")}
+            self._is_read, self._version = True, version
+        return self._last.get(table, contract_of(GATES).empty())
+
+    def add(self, results: pl.DataFrame, metadata: dict[str, str]) -> None:
+        """Append what the gate of one table found, once per run."""
+        if results.is_empty():
+            return
+        table = str(results["table_name"][0])
+        before = self.lake.version(GATES)
+        self.lake.append(contract_of(GATES), [results], metadata, once=f"gate/{self.run_id}/{table}")
+        if not self._is_read or before is None or before != self._version:
+            return
+        if self.lake.version(GATES) == before + 1:
+            self._version = before + 1
+            self._last[table] = self._newest(table, results)
+
+    def _newest(self, table: str, results: pl.DataFrame) -> pl.DataFrame:
+        known = self._last.get(table)
+        if known is None or known["checked_at"].max() < results["checked_at"].max():  # type: ignore[operator]
+            return results
+        both = pl.concat([known, results])
+        return both.filter(pl.col("checked_at") == both["checked_at"].max())
+
+
+_open: list[GateLog] = []
+
+
+def gate_log(lake: Lake, run_id: str) -> GateLog:
+    """The log that the steps of a run share in this process."""
+    if not (_open and _open[0].run_id == run_id and _open[0].lake.uri == lake.uri):
+        _open[:] = [GateLog(lake, run_id)]
+    return _open[0]
