@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,23 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import content_of
+from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
+from crm_hygiene.lake_versions import (
+    COMMIT_TEXTS,
+    Publication,
+    Snapshot,
+    Statistics,
+    TableVersion,
+    row_versions,
+    state_of,
+    statistics_of,
+)
 
-# Commits that change rows; others make the table, add constraints or tidy its files.
-_ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "RESTORE"})
+__all__ = ["Lake", "Publication", "Snapshot", "Statistics", "TableVersion"]
 
 _QUOTED = re.compile("'([^']*)'")
 
 _TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 30 days"}
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What publishing did: the live version, its rows, and whether a commit was needed."""
-
-    table: str
-    version: int
-    row_count: int
-    is_changed: bool
 
 
 def _in_short(error: Exception) -> str:
@@ -51,36 +50,6 @@ def _in_short(error: Exception) -> str:
 def _delta_ready(frame: pl.DataFrame) -> pa.Table:
     """Arrow with plain types: views become large strings, which every Delta reader knows."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
-@dataclass(frozen=True)
-class TableVersion:
-    """One commit that changed rows: its number, its time, the state it left (see `Lake.state`), its rows."""
-
-    version: int
-    published_at: datetime
-    state: str
-    row_count: int | None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A table as it stands: its version, its state (see `Lake.state`), the addresses of its files."""
-
-    version: int
-    state: str
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What Delta keeps of a version beside its rows; nulls only of columns it keeps statistics of."""
-
-    version: int
-    row_count: int
-    byte_count: int
-    file_count: int
-    null_counts: dict[str, int]
 
 
 def _outdated(delta: DeltaTable, constraints: dict[str, str]) -> list[str]:
@@ -117,15 +86,30 @@ class Lake:
         """Address of a table: its layer is a folder, its name the folder below."""
         return f"{self.uri.rstrip('/')}/{table.replace('.', '/')}"
 
-    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def _key(self, table: str, version: int | None) -> tuple[str, tuple[tuple[str, str], ...], int | None]:
+        return self.table_uri(table), tuple(sorted(self.storage_options.items())), version
+
+    def _fresh(self, table: str, version: int | None = None) -> DeltaTable | None:
+        """The table opened just now, for one that writes to it."""
+        address = self.table_uri(table)
+        if is_folder(address) and not Path(address, "_delta_log").is_dir():
+            return None
         try:
-            return DeltaTable(
-                self.table_uri(table), version=version, storage_options=self.storage_options or None
-            )
+            return DeltaTable(address, version=version, storage_options=self.storage_options or None)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table}: the lake cannot be read: {error}") from error
+
+    def _open(self, table: str, version: int | None = None) -> OpenTable | None:
+        def opened() -> OpenTable | None:
+            delta = self._fresh(table, version)
+            return None if delta is None else OpenTable(self.table_uri(table), delta)
+
+        try:
+            return OPEN_TABLES.get(self._key(table, version), opened)
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{table}: the lake cannot be read: {_in_short(error)}") from error
 
     def exists(self, table: str) -> bool:
         """Whether the table has been published at least once."""
@@ -133,37 +117,27 @@ class Lake:
 
     def version(self, table: str) -> int | None:
         """Live Delta version, or None."""
-        delta = self._open(table)
-        return None if delta is None else int(delta.version())
+        found = self._open(table)
+        return None if found is None else found.version
 
     def metadata(self, table: str) -> dict[str, Any]:
         """What the last commit says of itself: run, rules, inputs, content; empty if there is none."""
-        delta = self._open(table)
-        if delta is None:
+        found = self._open(table)
+        if found is None:
             return {}
-        last = delta.history(1)[0]
-        return {
-            k: v
-            for k, v in last.items()
-            if k in ("run_id", "rules", "inputs", "content", "rows", "pins", "models", "is_changed")
-        }
+        return {k: v for k, v in found.last_commit.items() if k in COMMIT_TEXTS}
 
     def state(self, table: str) -> str:
         """A text that changes exactly when the table's content does."""
-        delta = self._open(table)
-        if delta is None:
-            return "absent"
-        last = delta.history(1)[0]
-        return str(last.get("content") or f"v{delta.version()}")
+        found = self._open(table)
+        return "absent" if found is None else state_of(found.last_commit)
 
     def snapshot(self, table: str) -> Snapshot | None:
         """The live version with its state and files, read at one moment; None if there is no table."""
-        delta = self._open(table)
-        if delta is None:
+        found = self._open(table)
+        if found is None:
             return None
-        version = int(delta.version())
-        content = delta.history(1)[0].get("content")
-        return Snapshot(version, str(content or f"v{version}"), tuple(delta.file_uris()))
+        return Snapshot(found.version, state_of(found.last_commit), tuple(found.delta.file_uris()))
 
     def is_current(self, table: str, inputs: str) -> bool:
         """Whether the live version was made from exactly these inputs."""
@@ -171,54 +145,29 @@ class Lake:
 
     def versions(self, table: str) -> list[TableVersion]:
         """The commits that changed rows, as far back as the log goes, oldest first."""
-        delta = self._open(table)
-        found = []
-        for commit in reversed(delta.history()) if delta is not None else ():
-            if commit.get("operation") not in _ROW_OPERATIONS:
-                continue
-            rows = commit.get("rows")
-            found.append(
-                TableVersion(
-                    version=int(commit["version"]),
-                    published_at=datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
-                    state=str(commit.get("content") or f"v{commit['version']}"),
-                    row_count=None if rows is None else int(rows),
-                )
-            )
-        return found
+        found = self._open(table)
+        return [] if found is None else row_versions(reversed(found.delta.history()))
 
     def statistics(self, table: str) -> Statistics | None:
         """Rows, bytes, files and nulls of the live version, from the log alone; None if there is none."""
-        delta = self._open(table)
-        if delta is None:
+        found = self._open(table)
+        if found is None:
             return None
-        files: Any = pl.from_arrow(pa.table(delta.get_add_actions(flatten=True)))
-        prefix = "null_count."
-        nulls = {
-            name.removeprefix(prefix): int(files[name].sum())
-            for name in files.columns
-            # A file without statistics of a column makes the column's sum unknown.
-            if name.startswith(prefix) and files[name].dtype.is_integer() and not files[name].null_count()
-        }
-        return Statistics(
-            version=int(delta.version()),
-            row_count=int(files["num_records"].sum()) if files.height else 0,
-            byte_count=int(files["size_bytes"].sum()) if files.height else 0,
-            file_count=files.height,
-            null_counts=nulls,
-        )
+        files = pl.from_arrow(pa.table(found.delta.get_add_actions(flatten=True)))
+        assert isinstance(files, pl.DataFrame)
+        return statistics_of(found.version, files)
 
     def file_uris(self, table: str, version: int | None = None) -> list[str]:
         """Parquet files of a version, by default the live one."""
-        delta = self._open(table, version)
-        return [] if delta is None else list(delta.file_uris())
+        found = self._open(table, version)
+        return [] if found is None else list(found.delta.file_uris())
 
     def scan(self, contract: Contract, version: int | None = None) -> pl.LazyFrame:
         """The table as a lazy frame of the contract's schema; no rows if it was never published."""
-        delta = self._open(contract.table, version)
-        if delta is None:
+        found = self._open(contract.table, version)
+        if found is None:
             return contract.empty().lazy()
-        frame = pl.scan_delta(delta)
+        frame = pl.scan_delta(found.delta)
         have = set(frame.collect_schema().names())
         return frame.select(
             pl.col(c.name).cast(c.polars_type)
@@ -242,12 +191,16 @@ class Lake:
         )
 
     def _ensure(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
-        """The table, created with its constraints where it is missing."""
-        delta = self._open(contract.table)
+        """The table as it stands now, opened to be written, created with its constraints where it is missing.
+
+        Delta takes no constraints in the commit that creates a table.
+        """
+        delta = self._fresh(contract.table)
         address = self.table_uri(contract.table)
+        constraints = contract.constraints()
         try:
             if delta is None:
-                if "://" not in address:
+                if is_folder(address):
                     Path(address).mkdir(parents=True, exist_ok=True)
                 delta = DeltaTable.create(
                     address,
@@ -259,7 +212,6 @@ class Lake:
                     commit_properties=self._properties({k: v for k, v in metadata.items() if k == "run_id"}),
                 )
             # Version 0 is a table that a kill left without its constraints; later ones have them.
-            constraints = contract.constraints()
             if constraints and delta.version() == 0:
                 delta.alter.add_constraint(dict(sorted(constraints.items())))
             for name in _outdated(delta, constraints):
@@ -268,7 +220,14 @@ class Lake:
             raise LakeError(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
         return delta
 
-    def _stream(self, contract: Contract, parts: Iterable[pl.DataFrame], mode: str, **options: Any) -> int:
+    def _stream(
+        self,
+        contract: Contract,
+        delta: DeltaTable,
+        parts: Iterable[pl.DataFrame],
+        mode: str,
+        **options: Any,
+    ) -> int:
         """Write parts as they come, in one commit; an error in making a part surfaces as itself."""
         rows = 0
         failures: list[BaseException] = []
@@ -285,7 +244,7 @@ class Lake:
 
         reader = pa.RecordBatchReader.from_batches(_delta_ready(contract.empty()).schema, batches())
         try:
-            self._write(contract, reader, mode, **options)
+            self._write(contract, delta, reader, mode, **options)
         except Exception:
             # What Arrow makes of an error in a part depends on its kind; the error itself says more.
             if failures:
@@ -294,17 +253,17 @@ class Lake:
         return rows
 
     def _write(
-        self, contract: Contract, data: pa.Table | pa.RecordBatchReader, mode: str, **options: Any
+        self,
+        contract: Contract,
+        delta: DeltaTable,
+        data: pa.Table | pa.RecordBatchReader,
+        mode: str,
+        **options: Any,
     ) -> None:
+        """One commit through `delta`, which is at the new version then."""
         write: Any = write_deltalake  # its overloads tell modes apart, ours is a variable
         try:
-            write(
-                self.table_uri(contract.table),
-                data,
-                mode=mode,
-                storage_options=self.storage_options or None,
-                **options,
-            )
+            write(delta, data, mode=mode, **options)
         except (DeltaError, OSError) as error:
             message = _in_short(error)
             # A constraint's message prints the rejected rows; they may be personal data.
@@ -313,6 +272,7 @@ class Lake:
             raise LakeError(
                 f"{contract.table}: not written, the last good version stays: {message}"
             ) from error
+        OPEN_TABLES.put(self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta))
 
     def publish(self, contract: Contract, frame: pl.DataFrame, metadata: dict[str, str]) -> Publication:
         """Make `frame` the live content in one commit, unless it already is.
@@ -334,9 +294,9 @@ class Lake:
         live = self.metadata(contract.table)
         is_changed = live.get("content") != content
         if is_changed or live.get("inputs") != metadata.get("inputs"):
-            self._ensure(contract, metadata)
             self._write(
                 contract,
+                self._ensure(contract, metadata),
                 _delta_ready(frame),
                 "overwrite",
                 schema_mode="overwrite",
@@ -354,9 +314,9 @@ class Lake:
         The content is known only when the last part is written, so the commit does not carry it
         and counts as a change; the caller skips it by the fingerprint of the inputs.
         """
-        self._ensure(contract, metadata)
         rows = self._stream(
             contract,
+            self._ensure(contract, metadata),
             parts,
             "overwrite",
             schema_mode="overwrite",
@@ -382,6 +342,7 @@ class Lake:
         transaction = Transaction(app_id=once, version=1) if once is not None else None
         self._stream(
             contract,
+            delta,
             parts,
             "append",
             schema_mode="merge",
@@ -397,10 +358,10 @@ class Lake:
         old = self.scan(contract).filter(pl.col(column) == value).collect().sort(contract.key)
         if new.equals(old):
             return False
-        self._ensure(contract, metadata)
         quoted = value.replace("'", "''")
         self._write(
             contract,
+            self._ensure(contract, metadata),
             _delta_ready(new),
             "overwrite",
             predicate=f"{column} = '{quoted}'",

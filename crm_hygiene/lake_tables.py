@@ -1,0 +1,128 @@
+"""Tables of the lake that this process has open, and whether one has moved on since.
+
+A night asks for the state of the same tables a thousand times; opening one replays its log. An opened
+table is kept and never moved on, so whoever reads it lazily reads one version; it is opened anew when
+somebody, this process or another, has committed to it since.
+
+- In a folder that is exact and costs two looks at files: the next commit is not there, and the commit it
+  was opened at is still the same file (a table that was deleted and made again has another).
+- In an object store it is a request: an answer serves for `FRESH_SECONDS`. Reading what was live a second
+  ago is reading a moment earlier; what writes asks again (`Lake._ensure`).
+
+What does not belong here: how a table is opened and written (`lake`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+FRESH_SECONDS = 1.0
+
+# Tables of a few lakes; one holds its list of files, a few kilobytes.
+_KEPT = 512
+
+Mark = tuple[int, int, int]
+
+
+def is_folder(address: str) -> bool:
+    """Whether an address is a path, not that of an object store."""
+    return "://" not in address
+
+
+def _commit_path(address: str, version: int) -> str:
+    return f"{address}/_delta_log/{version:020d}.json"
+
+
+def _mark(path: str) -> Mark | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a thousand times a night
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+class OpenTable:
+    """A table as it stood when it was opened.
+
+    Attributes
+    ----------
+    delta
+        Delta's handle; nobody may move it to another version or write through it.
+    """
+
+    def __init__(self, address: str, delta: Any) -> None:
+        self.address = address
+        self.delta = delta
+        self.version = int(delta.version())
+        self._mark = _mark(_commit_path(address, self.version)) if is_folder(address) else None
+        self._seen_at = time.monotonic()
+        self._last_commit: dict[str, Any] | None = None
+
+    @property
+    def last_commit(self) -> dict[str, Any]:
+        """The commit that made this version, with its `version`."""
+        if self._last_commit is None:
+            self._last_commit = dict(self.delta.history(1)[0])
+        return self._last_commit
+
+    def is_live(self) -> bool:
+        """Whether nothing was committed since; see the module on what that means in an object store."""
+        if is_folder(self.address):
+            return self.is_there() and not os.path.exists(_commit_path(self.address, self.version + 1))  # noqa: PTH110
+        now = time.monotonic()
+        if now - self._seen_at < FRESH_SECONDS:
+            return True
+        if int(self.delta._table.get_latest_version()) != self.version:
+            return False
+        self._seen_at = now
+        return True
+
+    def is_there(self) -> bool:
+        """Whether the commit it was opened at is the one that was read; unknown counts as no."""
+        if not is_folder(self.address):
+            return True
+        return self._mark is not None and self._mark == _mark(_commit_path(self.address, self.version))
+
+
+Key = tuple[str, tuple[tuple[str, str], ...], int | None]
+
+
+class OpenTables:
+    """The tables open in this process, those used last; of each the live one and versions that were asked."""
+
+    def __init__(self) -> None:
+        self._tables: OrderedDict[Key, OpenTable] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, opened: Callable[[], OpenTable | None]) -> OpenTable | None:
+        """The table of `key`, opened by `opened` where it is not open or has moved on."""
+        with self._lock:
+            found = self._tables.get(key)
+        # A version that is named stays what it is while its table is there.
+        if found is None or not (found.is_live() if key[2] is None else found.is_there()):
+            found = opened()
+        self.put(key, found)
+        return found
+
+    def put(self, key: Key, table: OpenTable | None) -> None:
+        """Keep a table that was just opened; None forgets it."""
+        with self._lock:
+            self._tables.pop(key, None)
+            if table is not None:
+                self._tables[key] = table
+            while len(self._tables) > _KEPT:
+                self._tables.popitem(last=False)
+
+    def forget(self) -> None:
+        """Ask again for every table: another process may have written until now."""
+        with self._lock:
+            self._tables.clear()
+
+
+#: One for the process: several `Lake`s of one address share what is open.
+OPEN_TABLES = OpenTables()
