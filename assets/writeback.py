@@ -119,13 +119,6 @@ def _compute(night: Night) -> Tables:
         return night.lake.read(contract).sort(contract.key) if is_asked else contract.empty()
 
     people, organisations = compared("conformed.people"), compared("conformed.organisations")
-    # Of seventeen million cells only those of writable fields can give a reason.
-    provenance = (
-        night.lake.scan(contract_of("golden.provenance"))
-        .filter(pl.col("column_name").is_in(sorted(asked)))
-        .select("table_name", "column_name", "entity_id", "source", "record_id", "rule")
-        .collect()
-    )
     sources = {m.source for m in objects}
     pairs = ("linked.person_pairs", "linked.organisation_pairs")
     allowed = [o for policy in policies.values() for o in policy.objects.values()]
@@ -143,7 +136,7 @@ def _compute(night: Night) -> Tables:
         contacts=compared("golden.contacts"),
         accounts=compared("golden.accounts"),
         leads=unless("golden.leads", any(o.links or o.owner for o in allowed)),
-        provenance=provenance,
+        provenance=night.lake.scan(contract_of("golden.provenance")),
         allocations=unless("reconciled.allocations", any(p.postings for p in policies.values())),
         doubts=pl.concat(link_doubts(night.lake.scan(contract_of(table)), sources) for table in pairs),
         as_read={source: _landed(night, source) for source in sorted(sources)},

@@ -19,7 +19,8 @@ import duckdb
 import polars as pl
 
 from crm_hygiene import catalog_history as history
-from crm_hygiene.catalog_history import DUCKDB_TYPES, literal, qualified, quoted
+from crm_hygiene.catalog_history import literal, qualified, quoted
+from crm_hygiene.catalog_loading import Arrivals, source
 from crm_hygiene.catalog_macros import HELPERS, column_comment, make_helpers, table_comment
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import ConfigurationError, LakeError
@@ -102,52 +103,28 @@ def _live(lake: Lake, contract: Contract) -> _Known | None:
     return _Known(snapshot.state, snapshot.version, frozenset(snapshot.files), seen)
 
 
-def _source(connection: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[str]) -> str:
-    """SQL of the rows of `files` in the contract's columns; landing has the columns of the exports."""
-    # union_by_name: a mapping that grew has older files without the newer columns
-    read = f"read_parquet([{', '.join(map(literal, sorted(files)))}], union_by_name = true)"
-    if contract.layer == "landing":
-        return f"SELECT * FROM {read}"
-    have = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
-    cells = (
-        f"CAST({quoted(c.name) if c.name in have else 'NULL'} AS {DUCKDB_TYPES[c.type]}) AS {quoted(c.name)}"
-        for c in contract.columns
-    )
-    return f"SELECT {', '.join(cells)} FROM {read}"
-
-
-def _load(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, target: str, version: int | None
-) -> None:
-    """Make `target` the table as of a version, by default the live one."""
-    connection.execute(f"DROP TABLE IF EXISTS {target}")
-    files = lake.file_uris(contract.table, version)
-    if "://" in lake.uri or not files:
-        frame = lake.scan(contract, version).collect()
-        connection.register("arrived", frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
-        connection.execute(f"CREATE TABLE {target} AS SELECT * FROM arrived")
-        connection.unregister("arrived")
-    else:
-        connection.execute(f"CREATE TABLE {target} AS {_source(connection, contract, files)}")
+def _only_grew(lake: Lake, known: _Known, live: frozenset[str]) -> bool:
+    """Whether the table's files are those of the last catalog, and others."""
+    return "://" not in lake.uri and bool(known.files) and known.files < live
 
 
 def _has_grown(
     connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, known: _Known, live: frozenset[str]
 ) -> bool:
     """Add the rows of new files, where the table's other files are those of the last catalog."""
-    new = live - known.files
-    if "://" in lake.uri or not known.files or not known.files <= live or not new:
+    if not _only_grew(lake, known, live):
         return False
+    new = live - known.files
     target = qualified(contract.table)
     had = connection.execute(f"DESCRIBE {target}").fetchall()
-    source = _source(connection, contract, sorted(new))
+    rows = source(connection, contract, sorted(new))
     types = {row[0]: row[1] for row in had}
-    for name, kind, *_ in connection.execute(f"DESCRIBE {source}").fetchall():
+    for name, kind, *_ in connection.execute(f"DESCRIBE {rows}").fetchall():
         if types.get(name, kind) != kind:
             return False
         if name not in types:
             connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
-    connection.execute(f"INSERT INTO {target} BY NAME {source}")
+    connection.execute(f"INSERT INTO {target} BY NAME {rows}")
     return True
 
 
@@ -180,6 +157,7 @@ def _follow(
     contract: Contract,
     known: _Known | None,
     history_days: int,
+    arrivals: Arrivals,
 ) -> None:
     """Bring a table whose past is kept up to its live version, and log what that changes."""
     target = qualified(contract.table)
@@ -190,21 +168,21 @@ def _follow(
     state = known.state if known is not None else ""
     if not versions:  # nothing tells since when the rows are there
         history.forget(connection, contract.table)
-        _load(connection, lake, contract, target, None)
+        arrivals.load(contract, target, None)
     elif not can_go_on or len(steps) < len(missing):
         # Nothing to go on from, or a night in between is gone: the log begins with the oldest step.
         first, *steps = steps
         state = first.state
-        _load(connection, lake, contract, target, first.version)
+        arrivals.load(contract, target, first.version)
         history.begin(connection, contract, first.published_at)
     elif not missing:
-        _load(connection, lake, contract, target, None)
+        arrivals.load(contract, target, None)
     for step in steps:
         if step.state == state:
             continue
         state = step.state
         incoming = f"{contract.table} incoming"
-        _load(connection, lake, contract, qualified(incoming), step.version)
+        arrivals.load(contract, qualified(incoming), step.version)
         history.remember(connection, contract, target, qualified(incoming), step.published_at)
         connection.execute(f"DROP TABLE {target}")
         connection.execute(f"ALTER TABLE {qualified(incoming)} RENAME TO {target.split('.', 1)[1]}")
@@ -237,14 +215,48 @@ def _refresh(
     known: _Known | None,
     live: _Known,
     history_days: int,
+    arrivals: Arrivals,
 ) -> None:
     """Bring one table up to date, with its comments."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(contract.layer)}")
     if history.is_remembered(contract):
-        _follow(connection, lake, contract, known, history_days)
+        _follow(connection, lake, contract, known, history_days, arrivals)
     elif known is None or not _has_grown(connection, lake, contract, known, live.files):
-        _load(connection, lake, contract, qualified(contract.table), None)
+        arrivals.load(contract, qualified(contract.table), None)
     _comment(connection, contract)
+
+
+def _to_fetch(
+    lake: Lake, contract: Contract, known: _Known | None, live: _Known
+) -> tuple[Contract, int | None] | None:
+    """The version of a stale table that will be read whole, as far as that is sure beforehand."""
+    if not history.is_remembered(contract):
+        return None if known is not None and _only_grew(lake, known, live.files) else (contract, None)
+    versions = lake.versions(contract.table)
+    if not versions:
+        return None
+    last = versions[-1]
+    is_new = known is None or (last.version > known.version and last.state != known.state)
+    return (contract, last.version) if is_new else None
+
+
+def _fetch(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    stale: Sequence[Contract],
+    known: dict[str, _Known],
+    live: dict[str, _Known],
+) -> Arrivals:
+    """Read what will be needed of the stale tables, several at once."""
+    arrivals = Arrivals(connection, lake)
+    wanted = [w for c in stale if (w := _to_fetch(lake, c, known.get(c.table), live[c.table]))]
+    outdated = [c.table for c, _ in wanted if c.table in known and not history.is_remembered(c)]
+    for table in outdated:
+        connection.execute(f"DROP TABLE IF EXISTS {qualified(table)}")
+    if outdated:
+        connection.execute("CHECKPOINT")  # or the file would grow beside the room that they leave
+    arrivals.fetch(wanted)
+    return arrivals
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, table: str) -> None:
@@ -285,6 +297,7 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
         if known:
             shutil.copyfile(path, staged)
         with duckdb.connect(str(staged)) as connection:
+            arrivals = _fetch(connection, lake, [published[t] for t in published if t in stale], known, live)
             # One transaction: a thousand comments would otherwise each be flushed to disk.
             connection.execute("BEGIN TRANSACTION")
             history.make_register(connection)
@@ -292,8 +305,9 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
                 if table not in stale:
                     kept.append(table)
                     continue
-                _refresh(connection, lake, contract, known.get(table), live[table], history_days)
+                _refresh(connection, lake, contract, known.get(table), live[table], history_days, arrivals)
                 copied.append(table)
+            arrivals.clear()
             for gone in known.keys() - states.keys():
                 _drop(connection, gone)
             history.make_macros(connection, list(published.values()))

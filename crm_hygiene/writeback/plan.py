@@ -83,11 +83,10 @@ def plan_changes(
     sets = record_sets(objects, policies, inputs)
     check_creates(sets)
     support = {subject: Support(subject, inputs) for subject in _subjects({s.subject for s in sets})}
-    parts: list[pl.DataFrame] = []
+    parts = [plan_updates(sets, inputs, support, as_of)]
     reparents: list[pl.DataFrame] = []
     for records in sets:
         parts += [
-            plan_updates(records, inputs, support[records.subject], as_of),
             plan_suppressions(records, inputs, as_of),
             plan_creates(records, sets, inputs, support[records.subject], homes),
             plan_links(records, sets, inputs, as_of),

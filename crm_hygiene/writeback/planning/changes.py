@@ -59,9 +59,11 @@ def gathered(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(filled) if filled else pl.DataFrame(schema=ROW)
 
 
-def _change_id(row: tuple[str | None, ...]) -> str:
-    """First 32 hexadecimal digits of SHA-256; an empty field differs from an empty text."""
-    return hashlib.sha256("\x1f".join("\x00" if v is None else v for v in row).encode()).hexdigest()[:32]
+def _change_ids(what: pl.DataFrame) -> pl.Series:
+    """First 32 hexadecimal digits of SHA-256 of each row; an empty field differs from an empty text."""
+    joined = what.select(pl.concat_str(pl.all().fill_null("\x00"), separator="\x1f")).to_series()
+    ids = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in joined.to_list()]
+    return pl.Series("change_id", ids, dtype=pl.String)
 
 
 def published(plan: pl.DataFrame) -> pl.DataFrame:
@@ -70,8 +72,5 @@ def published(plan: pl.DataFrame) -> pl.DataFrame:
     if plan.is_empty():
         return contract.empty()
     what = plan.select(*FIELD_KEY, "change_kind", "before", "after")
-    hashed = [
-        pl.Series("change_id", [_change_id(row) for row in part.iter_rows()], dtype=pl.String)
-        for part in what.iter_slices(_SLICE)
-    ]
+    hashed = [_change_ids(part) for part in what.iter_slices(_SLICE)]
     return contract.shape(plan.with_columns(pl.concat(hashed))).sort("change_id", "source")

@@ -17,8 +17,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from crm_hygiene.survivorship.pins import PINS
-from crm_hygiene.writeback.mapped_object import GOLDEN_TABLE, Subject
+from crm_hygiene.writeback.mapped_object import Subject
 from crm_hygiene.writeback.planning.changes import as_text
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 
@@ -62,14 +61,15 @@ class Support:
             .select("r", "g")
         )
 
-    def of(self, column: str, g: pl.Series) -> pl.Series:
+    def of(self, column: str, g: pl.Series, is_pinned: pl.Series) -> pl.Series:
         """Support of `column` of the golden rows `g`, in their order; 1 where no record states the field."""
         records = self._inputs.records(self._subject)
         golden = self._inputs.golden(self._subject)
+        one = pl.repeat(1.0, g.len(), dtype=pl.Float64, eager=True)
         if column not in records.columns:
-            return pl.repeat(1.0, g.len(), dtype=pl.Float64, eager=True)
-        asked = g.to_frame("g")
-        mine = self._everyone.join(asked.unique(), on="g", how="semi")
+            return one
+        asked = pl.zeros(golden.height, dtype=pl.Boolean, eager=True).scatter(g.unique(), True)
+        mine = self._everyone.filter(asked.gather(self._everyone["g"]))
         stated = as_text(records[column].gather(mine["r"]))
         chosen = as_text(golden[column].gather(mine["g"]))
         # Who writes it in capitals says the same.
@@ -82,7 +82,7 @@ class Support:
             .group_by("g")
             .agg(pl.col("_states").sum(), pl.col("_agrees").sum())
         )
-        joined = asked.join(counted, on="g", how="left", maintain_order="left")
+        joined = g.to_frame("g").join(counted, on="g", how="left", maintain_order="left")
         # Golden may hold a value made of several records' texts: somebody stood behind it all the same.
         share = joined.select(
             pl.when(pl.col("_states").fill_null(0) > 0)
@@ -90,14 +90,4 @@ class Support:
             .otherwise(1.0)
             .alias("s")
         )["s"]
-        one = pl.repeat(1.0, g.len(), dtype=pl.Float64, eager=True)
-        return one.zip_with(self._is_pinned(column, golden["entity_id"].gather(g)), share)
-
-    def _is_pinned(self, column: str, entities: pl.Series) -> pl.Series:
-        told = self._inputs.provenance
-        pinned = told.filter(
-            (pl.col("table_name") == GOLDEN_TABLE[self._subject])
-            & (pl.col("column_name") == column)
-            & (pl.col("source") == PINS)
-        )
-        return entities.is_in(pinned["entity_id"].implode())
+        return one.zip_with(is_pinned, share)

@@ -90,7 +90,7 @@ def plan_creates(
         if filled.is_empty():
             continue
         told = with_origin(filled, inputs, GOLDEN_TABLE[subject], column)
-        sure = told["_unique"] * support.of(column, told["g"])
+        sure = told["_unique"] * support.of(column, told["g"], told["is_pinned"])
         parts.append(told.with_columns(sure.alias("confidence"), column_name=pl.lit(field)))
     if not parts:
         return gathered([])

@@ -29,8 +29,11 @@ class PlanInputs:
         conformed tables.
     person_members, organisation_members
         linked tables; a record without an entity is not touched.
-    contacts, accounts, leads, provenance
-        golden tables; with provenance the reasons name where a value comes from.
+    contacts, accounts, leads
+        golden tables.
+    provenance
+        golden.provenance, of which one column's rows are collected at a time; with it the reasons name where
+        a value comes from.
     allocations
         reconciled.allocations.
     doubts
@@ -49,7 +52,7 @@ class PlanInputs:
     contacts: pl.DataFrame = field(default_factory=partial(_empty, "golden.contacts"))
     accounts: pl.DataFrame = field(default_factory=partial(_empty, "golden.accounts"))
     leads: pl.DataFrame = field(default_factory=partial(_empty, "golden.leads"))
-    provenance: pl.DataFrame = field(default_factory=partial(_empty, "golden.provenance"))
+    provenance: pl.LazyFrame = field(default_factory=lambda: _empty("golden.provenance").lazy())
     consents: pl.DataFrame = field(default_factory=partial(_empty, "conformed.consents"))
     users: pl.DataFrame = field(default_factory=partial(_empty, "conformed.users"))
     opportunities: pl.DataFrame = field(default_factory=partial(_empty, "conformed.opportunities"))

@@ -5,54 +5,80 @@ Confidence: identity of the record x support of the golden cell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
-from crm_hygiene.writeback.mapped_object import GOLDEN_TABLE
+from crm_hygiene.writeback.mapped_object import GOLDEN_TABLE, Subject
 from crm_hygiene.writeback.planning.as_read import with_landed_text
 from crm_hygiene.writeback.planning.changes import as_text, gathered, rows
 from crm_hygiene.writeback.planning.confidence import Support, identity
 from crm_hygiene.writeback.planning.inputs import PlanInputs
-from crm_hygiene.writeback.planning.reasons import with_reason
+from crm_hygiene.writeback.planning.reasons import with_origin, with_reason
 from crm_hygiene.writeback.planning.record_set import RecordSet
 
 
-def plan_updates(records: RecordSet, inputs: PlanInputs, support: Support, as_of: date) -> pl.DataFrame:
+def plan_updates(
+    sets: Sequence[RecordSet], inputs: PlanInputs, support: Mapping[Subject, Support], as_of: date
+) -> pl.DataFrame:
     """One row per field of a changeable record where golden is filled, differs and wins.
 
     Standardised values are compared: two spellings of one value are no change.
     """
-    mapped, subject = records.mapped, records.subject
-    held, golden = inputs.records(subject), inputs.golden(subject)
-    tied = records.changeable
     parts = []
-    # One column at a time, and only its differing rows are kept: memory stays at two columns.
-    for column, field in sorted(mapped.columns.items()):
-        winner = records.policy.winner(field)
-        if winner == "never" or tied.is_empty():
-            continue
-        differing = tied.select("record_id", "entity_id", "r", "g").with_columns(
-            as_text(held[column].gather(tied["r"])).alias("before"),
-            as_text(golden[column].gather(tied["g"])).alias("after"),
-        )
-        is_change = pl.col("after").is_not_null() & pl.col("after").ne_missing(pl.col("before"))
-        differing = with_landed_text(differing.filter(is_change), records, inputs, field)
-        # What the target holds may already be the very text, or for fill_empty more than we could read.
-        differing = differing.filter(pl.col("after").ne_missing(pl.col("before")))
-        if winner == "fill_empty":
-            differing = differing.filter(pl.col("before").is_null())
-        if differing.is_empty():
-            continue
-        known = with_reason(differing, inputs, GOLDEN_TABLE[subject], column, as_of)
-        sure = identity(known, inputs.doubts, mapped.source) * support.of(column, known["g"])
-        parts.append(
-            rows(
-                known.with_columns(sure.alias("confidence"), column_name=pl.lit(field)),
-                mapped.target,
-                mapped.object,
-                mapped.source,
-                "update",
-            )
-        )
+    # A golden column at a time for all targets that take it: what is known of its cells is looked up once,
+    # and memory stays at the differing rows.
+    for subject in dict.fromkeys(s.subject for s in sets):
+        mine = [s for s in sets if s.subject == subject]
+        for column in sorted({c for s in mine for c in s.mapped.columns}):
+            differing = [
+                (records, found)
+                for records in mine
+                if column in records.mapped.columns
+                and not (found := _differing(records, column, inputs)).is_empty()
+            ]
+            if differing:
+                parts += _told(subject, column, differing, inputs, support[subject], as_of)
     return gathered(parts)
+
+
+def _differing(records: RecordSet, column: str, inputs: PlanInputs) -> pl.DataFrame:
+    """record_id, entity_id, r, g, before, after of the records to be changed."""
+    field = records.mapped.columns[column]
+    winner = records.policy.winner(field)
+    tied = records.changeable
+    if winner == "never" or tied.is_empty():
+        return tied.clear()
+    held, golden = inputs.records(records.subject), inputs.golden(records.subject)
+    compared = tied.select("record_id", "entity_id", "r", "g").with_columns(
+        as_text(held[column].gather(tied["r"])).alias("before"),
+        as_text(golden[column].gather(tied["g"])).alias("after"),
+    )
+    is_change = pl.col("after").is_not_null() & pl.col("after").ne_missing(pl.col("before"))
+    found = with_landed_text(compared.filter(is_change), records, inputs, field)
+    # What the target holds may already be the very text, or for fill_empty more than we could read.
+    found = found.filter(pl.col("after").ne_missing(pl.col("before")))
+    return found.filter(pl.col("before").is_null()) if winner == "fill_empty" else found
+
+
+def _told(
+    subject: Subject,
+    column: str,
+    differing: Sequence[tuple[RecordSet, pl.DataFrame]],
+    inputs: PlanInputs,
+    support: Support,
+    as_of: date,
+) -> list[pl.DataFrame]:
+    """Rows of the plan, a frame per record set: with the reason for each change, and how sure it is."""
+    asked = pl.concat([found.select("g", "entity_id") for _, found in differing]).unique("g")
+    cells = with_origin(asked, inputs, GOLDEN_TABLE[subject], column)
+    cells = cells.select("g", "origin", support.of(column, cells["g"], cells["is_pinned"]).alias("_support"))
+    parts = []
+    for records, found in differing:
+        mapped = records.mapped
+        known = with_reason(found.join(cells, on="g", how="left", maintain_order="left"), as_of)
+        sure = identity(known, inputs.doubts, mapped.source) * known["_support"]
+        told = known.with_columns(sure.alias("confidence"), column_name=pl.lit(mapped.columns[column]))
+        parts.append(rows(told, mapped.target, mapped.object, mapped.source, "update"))
+    return parts

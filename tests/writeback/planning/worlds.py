@@ -182,7 +182,7 @@ class World:
             contacts=made("golden.contacts", self.contacts),
             accounts=made("golden.accounts", self.accounts),
             leads=made("golden.leads", self.leads),
-            provenance=made("golden.provenance", self.provenance),
+            provenance=made("golden.provenance", self.provenance).lazy(),
             consents=made("conformed.consents", self.consents),
             users=made("conformed.users", users),
             opportunities=made("conformed.opportunities", self.opportunities),
