@@ -39,7 +39,7 @@ class Progress:
     def __init__(self, console: Console, is_quiet: bool) -> None:
         self.console = console
         self.is_quiet = is_quiet
-        self.name = ""
+        self.said: set[str] = set()
         self.started = time.monotonic()
         self.status: Status | None = None
 
@@ -73,8 +73,8 @@ class Progress:
             return
         if not text:
             name = _name_of(step)
-            if name is not None and name != self.name:
-                self.name = name
+            if name is not None and name not in self.said:
+                self.said.add(name)
                 self._line(name)
             if self.status is not None:
                 self.status.update("")
