@@ -8,10 +8,15 @@ import dagster as dg
 from crm_hygiene.config import load_config
 from crm_hygiene.night import Night
 
-
 # A process runs one night, or a few in turn.
 _KEPT = 4
 _opened: dict[tuple[str | None, str], Night] = {}
+
+
+def _night(config_path: str | None, run_id: str, started_at: datetime) -> Night:
+    night = Night.open(load_config(Path(config_path) if config_path else None), run_id)
+    night.started_at = started_at
+    return night
 
 
 def night_of_run(instance: dg.DagsterInstance, run_id: str, config_path: Path | None) -> Night:
@@ -22,9 +27,7 @@ def night_of_run(instance: dg.DagsterInstance, run_id: str, config_path: Path | 
         started = record.create_timestamp if record else datetime.now(UTC)
         if started.tzinfo is None:
             started = started.replace(tzinfo=UTC)
-        night = Night.open(load_config(config_path), run_id)
-        night.started_at = started.replace(microsecond=0)
-        _opened[path, run_id] = night
+        _opened[path, run_id] = _night(path, run_id, started.replace(microsecond=0))
         while len(_opened) > _KEPT:
             del _opened[next(iter(_opened))]
     return _opened[path, run_id]
