@@ -8,7 +8,6 @@ import dagster as dg
 from crm_hygiene.config import load_config
 from crm_hygiene.night import Night
 
-
 # A process runs one night, or a few in turn.
 _KEPT = 4
 _opened: dict[tuple[str | None, str], Night] = {}
