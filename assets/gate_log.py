@@ -7,6 +7,8 @@ to it. What does not belong here: gates themselves (`expectations.gate`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from crm_hygiene.contract import contract_of
@@ -25,15 +27,16 @@ class GateLog:
         self._version: int | None = None
         self._last: dict[str, pl.DataFrame] = {}
 
-    def last(self, table: str) -> pl.DataFrame:
-        """Rows of the newest gate of a table in the columns of quality.gate_results; none if it had none."""
+    def last(self, tables: Iterable[str]) -> dict[str, pl.DataFrame]:
+        """Rows of each table's newest gate in the columns of quality.gate_results; none if it had none."""
         version = self.lake.version(GATES)
         if not self._is_read or version != self._version:
             rows = self.lake.scan(contract_of(GATES)).collect()
             newest = rows.filter(pl.col("checked_at") == pl.col("checked_at").max().over("table_name"))
             self._last = {str(name): mine for (name,), mine in newest.group_by("table_name")}
             self._is_read, self._version = True, version
-        return self._last.get(table, contract_of(GATES).empty())
+        none = contract_of(GATES).empty()
+        return {table: self._last.get(table, none) for table in tables}
 
     def add(self, results: pl.DataFrame, metadata: dict[str, str]) -> None:
         """Append what the gate of one table found, once per run."""

@@ -51,11 +51,11 @@ def tables_of_steps(assets: Iterable[object], contracts: Mapping[str, Contract])
 def _assertions(gates: GateLog, tables: Iterable[str], run_id: str | None) -> dict[str, list[Assertion]]:
     """What the last gate of each table found; with a run, only of gates of that run."""
     found: dict[str, list[Assertion]] = {}
-    for table in tables:
-        rows = gates.last(table).select("check_name", "is_passed", "column_name", "run_id").sort("check_name")
+    for table, rows in gates.last(tables).items():
+        told = rows.select("check_name", "is_passed", "column_name", "run_id").sort("check_name")
         mine = [
             Assertion(name, bool(is_passed), column or None)
-            for name, is_passed, column, by in rows.iter_rows()
+            for name, is_passed, column, by in told.iter_rows()
             if run_id is None or by == run_id
         ]
         if mine:

@@ -294,6 +294,7 @@ def _check_results(contract: Contract, results: pl.DataFrame) -> Iterator[dg.Ass
 
 
 def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    found = gate_log(night.lake, night.run_id).last(step.tables)
     for table in step.tables:
         contract = contract_of(table)
         yield dg.MaterializeResult(
@@ -305,7 +306,7 @@ def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.Ma
                 **where_to_look(night, contract),
             },
         )
-        yield from _check_results(contract, gate_log(night.lake, night.run_id).last(table))
+        yield from _check_results(contract, found[table])
 
 
 def run_step(

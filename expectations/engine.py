@@ -204,8 +204,8 @@ def _validate_filled(
     batch = to_pandas(contract, frame, list(checks.values()))
     asked = [str(check.column) for check in checks.values()]
     cells = pd.DataFrame({_CELL: np.concatenate([batch[column].to_numpy() for column in asked])})
-    expectation = expectation_classes()[_FILLED](column=_CELL)
-    result = _outcome(contract, cells, [expectation])[0]
+    filled: Any = expectation_classes()[_FILLED]
+    result = _outcome(contract, cells, [filled(column=_CELL)])[0]
     if _exception(result.exception_info) is not None:
         return {}
     failing = np.sort(np.asarray(result.result.get("unexpected_index_list") or [], dtype=np.int64))

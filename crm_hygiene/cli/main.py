@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -90,13 +91,12 @@ def run(
 ) -> None:
     """Run the night and tell what changed and why."""
     settings = load_config(config)
-    Night.open(settings)  # a wrong mapping stops here, before anything is written
+    opened = Night.open(settings)  # a wrong mapping stops here, before anything is written
     console = Console(stderr=True)
     started_at = datetime.now(UTC)
     with Progress(console, is_quiet=quiet or as_json) as progress:
         outcome = _orchestrator()(config, progress.step)
-    night = Night.open(settings, outcome.run_id)
-    night.started_at = started_at
+    night = replace(opened, run_id=outcome.run_id, started_at=started_at)
     summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)
     if as_json:
         print_json(summary.as_json())
