@@ -10,6 +10,7 @@ from assets.publication import asset_key
 from assets.resources import NightResource
 from crm_hygiene.catalog import CatalogBuild, build_catalog
 from crm_hygiene.contract import contract_of, load_contracts
+from crm_hygiene.lake_copies import fetch_catalog, share_catalog
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.night import Night
 from crm_hygiene.report import write_report
@@ -42,7 +43,10 @@ def refresh_catalog(night: Night) -> CatalogBuild:
     """Bring the catalog up to the live versions."""
     contracts = [c for table, c in load_contracts().items() if table not in _KEPT_BACK]
     contracts += [landing_contract(m) for m in night.mappings.values()]
-    return build_catalog(night.lake, contracts, night.config.catalog_path, night.config.catalog.history_days)
+    fetch_catalog(night.config, night.lake)  # the last night may have been another machine's
+    built = build_catalog(night.lake, contracts, night.config.catalog_path, night.config.catalog.history_days)
+    share_catalog(night.config, night.lake)
+    return built
 
 
 def _by_products(night: Night) -> Iterator[dg.AssetMaterialization]:

@@ -19,6 +19,7 @@ from assets.job import JOB, build_defs
 from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.lake_options import storage_options
 from crm_hygiene.night_lock import night_lock
 from crm_hygiene.progress import LOGGER, MARK
 from crm_hygiene.yaml_text import parse_yaml
@@ -121,7 +122,7 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
         if hygiene.yaml, a mapping or the schedule is wrong.
     """
     config = load_config(config_path)
-    with night_lock(config.lake_uri):
+    with night_lock(config.lake_uri, storage_options(config)):
         return _run(config, config_path, progress)
 
 

@@ -17,6 +17,7 @@ from crm_hygiene.config import Config
 from crm_hygiene.contract import Contract, load_contracts
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.lake import Lake, Statistics
+from crm_hygiene.lake_options import lake_of
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.lineage.openlineage import Assertion, Dataset, StepRun, events_of
 from crm_hygiene.lineage.transport import send
@@ -128,7 +129,7 @@ def openlineage_hooks(
     landed = [landing_contract(mapping) for mapping in mappings.values()]
     contracts = {**load_contracts(), **{contract.table: contract for contract in landed}}
     steps = tables_of_steps(assets, contracts)
-    lake = Lake(config.lake_uri, dict(config.lake.storage_options))
+    lake = lake_of(config)
     standings = _Standings(lake)
 
     def tell(context: dg.HookContext, error: str | None) -> None:

@@ -6,6 +6,7 @@ from assets.charts import charts_assets
 from assets.publication import asset_key
 from assets.resources import NightResource
 from crm_hygiene.errors import HygieneError
+from crm_hygiene.lake_copies import share_pages
 from crm_hygiene.report import write_report
 from crm_hygiene.runs import RUNS
 
@@ -26,7 +27,9 @@ def report_assets() -> list[dg.AssetsDefinition]:
     )
     def html(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         try:
-            report = write_report(night.of(context))
+            tonight = night.of(context)
+            report = write_report(tonight)
+            share_pages(tonight.config, tonight.lake)
         except (HygieneError, OSError) as error:
             # What is published is published: a page that cannot be written stops no night.
             context.log.warning(f"the report is not written, the old one stays: {error}")

@@ -128,16 +128,6 @@ def _has_grown(
     return True
 
 
-def _is_there(lake: Lake, contract: Contract, version: TableVersion) -> bool:
-    """Whether a past version can still be read: a vacuum may have taken its files."""
-    if "://" in lake.uri:
-        return False
-    try:
-        return all(Path(uri).exists() for uri in lake.file_uris(contract.table, version.version))
-    except LakeError:
-        return False
-
-
 def _readable_past(lake: Lake, contract: Contract, versions: list[TableVersion]) -> list[TableVersion]:
     """The newest versions that can all be read, the live one last, within the budget of rows."""
     found = versions[-1:]
@@ -145,7 +135,7 @@ def _readable_past(lake: Lake, contract: Contract, versions: list[TableVersion])
     for version in reversed(versions[:-1]):
         # The commits of streamed tables do not say their rows: they count as large ones.
         rows += _REPLAYED_ROWS // 10 if version.row_count is None else version.row_count
-        if rows > _REPLAYED_ROWS or not _is_there(lake, contract, version):
+        if rows > _REPLAYED_ROWS or not lake.has_files_of(contract.table, version.version):
             break
         found.append(version)
     return found[::-1]

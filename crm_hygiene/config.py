@@ -41,10 +41,15 @@ class LandingConfig(_Section):
 
 
 class LakeConfig(_Section):
-    """The lake: a path or an s3://, gs:// or az:// address, with options for the object store."""
+    """The lake: a path or an s3://, gs:// or az:// address, with options for the object store.
+
+    A value of an option may name secrets as `${NAME}` (`lake_options`). For an object store, `local_folder`
+    is where the files are that must be on this machine: catalog, charts, report, lineage events.
+    """
 
     uri: str = "lake"
-    storage_options: dict[str, str] = Field(default_factory=dict)
+    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+    local_folder: Path = Path()
 
 
 class SourcesConfig(_Section):
@@ -154,11 +159,14 @@ class Config(_Section):
         return self.lake.uri if "://" in self.lake.uri else str(self.resolve(Path(self.lake.uri)))
 
     @property
+    def local_folder(self) -> Path:
+        """Where files are that are no tables: the lake's folder, or `lake.local_folder` for a store."""
+        return self.resolve(self.lake.local_folder) if "://" in self.lake.uri else Path(self.lake_uri)
+
+    @property
     def catalog_path(self) -> Path:
-        """The DuckDB file for analysts: in the lake, or beside hygiene.yaml for an object store."""
-        return (
-            self.base / "catalog.duckdb" if "://" in self.lake.uri else Path(self.lake_uri) / "catalog.duckdb"
-        )
+        """The DuckDB file for analysts."""
+        return self.local_folder / "catalog.duckdb"
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

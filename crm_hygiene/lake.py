@@ -9,20 +9,22 @@ fingerprint of its inputs and of its content; content that is already live is no
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import content_of
+from crm_hygiene.lake_constraints import outdated
+from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
 from crm_hygiene.lake_versions import (
     COMMIT_TEXTS,
@@ -34,10 +36,12 @@ from crm_hygiene.lake_versions import (
     state_of,
     statistics_of,
 )
+from crm_hygiene.lease import LeaseTable, check_held
 
 __all__ = ["Lake", "Publication", "Snapshot", "Statistics", "TableVersion"]
 
-_QUOTED = re.compile("'([^']*)'")
+# Tries of a write that others keep overtaking; with the night's lock, none ever does.
+_ATTEMPTS = 20
 
 _TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 30 days"}
 
@@ -52,27 +56,21 @@ def _delta_ready(frame: pl.DataFrame) -> pa.Table:
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def _outdated(delta: DeltaTable, constraints: dict[str, str]) -> list[str]:
-    """Constraints that the contract has dropped since the table was made, or whose values it changed.
+class OvertakenError(LakeError):
+    """Another process committed first, and Delta lets this commit not follow as if nothing had happened."""
 
-    They would refuse rows that are right now. Newer ones are left to the gate: adding one would check
-    rows that are about to be replaced.
-    """
-    prefix = "delta.constraints."
-    found = {
-        key.removeprefix(prefix): rule
-        for key, rule in delta.metadata().configuration.items()
-        if key.startswith(prefix)
-    }
 
-    def values(rule: str) -> set[str]:
-        return set(_QUOTED.findall(rule))  # Delta words a rule in its own way, its values stay
+_Done = TypeVar("_Done")
 
-    return sorted(
-        name
-        for name, rule in found.items()
-        if name not in constraints or values(rule) != values(constraints[name])
-    )
+
+def _one_after_another(write: Callable[[], _Done]) -> _Done:
+    """Look and write; where another process came between, look again."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return write()
+        except OvertakenError:
+            OPEN_TABLES.forget()
+    return write()
 
 
 @dataclass
@@ -80,7 +78,7 @@ class Lake:
     """Tables below one address (path or object-store URI)."""
 
     uri: str
-    storage_options: dict[str, str] = field(default_factory=dict)
+    storage_options: dict[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
 
     def table_uri(self, table: str) -> str:
         """Address of a table: its layer is a folder, its name the folder below."""
@@ -214,7 +212,7 @@ class Lake:
             # Version 0 is a table that a kill left without its constraints; later ones have them.
             if constraints and delta.version() == 0:
                 delta.alter.add_constraint(dict(sorted(constraints.items())))
-            for name in _outdated(delta, constraints):
+            for name in outdated(delta.metadata().configuration, constraints):
                 delta.alter.drop_constraint(name)
         except (DeltaError, OSError) as error:
             raise LakeError(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
@@ -260,10 +258,18 @@ class Lake:
         mode: str,
         **options: Any,
     ) -> None:
-        """One commit through `delta`, which is at the new version then."""
+        """One commit through `delta`, which is at the new version then.
+
+        Raises `OvertakenError` where another process committed something that this must not pass over.
+        """
+        check_held(self.uri)
         write: Any = write_deltalake  # its overloads tell modes apart, ours is a variable
         try:
             write(delta, data, mode=mode, **options)
+        except CommitFailedError as error:
+            raise OvertakenError(
+                f"{contract.table}: not written, another process wrote to it at the same time; run again"
+            ) from error
         except (DeltaError, OSError) as error:
             message = _in_short(error)
             # A constraint's message prints the rejected rows; they may be personal data.
@@ -291,20 +297,23 @@ class Lake:
         """
         frame = contract.shape(frame).sort(contract.key)
         content = content_of(frame)
-        live = self.metadata(contract.table)
-        is_changed = live.get("content") != content
-        if is_changed or live.get("inputs") != metadata.get("inputs"):
-            self._write(
-                contract,
-                self._ensure(contract, metadata),
-                _delta_ready(frame),
-                "overwrite",
-                schema_mode="overwrite",
-                commit_properties=self._properties(
-                    {**metadata, "content": content, "rows": str(frame.height), "is_changed": str(is_changed)}
-                ),
-            )
-        return Publication(contract.table, self.version(contract.table) or 0, frame.height, is_changed)
+
+        def once() -> Publication:
+            live = self.metadata(contract.table)
+            is_changed = live.get("content") != content
+            if is_changed or live.get("inputs") != metadata.get("inputs"):
+                said = {"content": content, "rows": str(frame.height), "is_changed": str(is_changed)}
+                self._write(
+                    contract,
+                    self._ensure(contract, metadata),
+                    _delta_ready(frame),
+                    "overwrite",
+                    schema_mode="overwrite",
+                    commit_properties=self._properties({**metadata, **said}),
+                )
+            return Publication(contract.table, self.version(contract.table) or 0, frame.height, is_changed)
+
+        return _one_after_another(once)
 
     def publish_parts(
         self, contract: Contract, parts: Iterable[pl.DataFrame], metadata: dict[str, str]
@@ -312,7 +321,8 @@ class Lake:
         """As `publish`, for a table too large to hold: its parts stream into one commit.
 
         The content is known only when the last part is written, so the commit does not carry it
-        and counts as a change; the caller skips it by the fingerprint of the inputs.
+        and counts as a change; the caller skips it by the fingerprint of the inputs. Parts come once, so
+        a process that writes to the table meanwhile is an error, and the last good version stays.
         """
         rows = self._stream(
             contract,
@@ -334,20 +344,27 @@ class Lake:
         """Add rows in one commit; with `once`, a second call with the same text adds nothing.
 
         `once` is kept as a Delta application transaction. Delta records it without enforcing it,
-        so it is looked up first. Returns whether rows were added.
+        so it is looked up first; of two processes that append the same at once, Delta lets one through.
+        Returns whether rows were added.
         """
         delta = self._ensure(contract, metadata)
         if once is not None and delta.transaction_version(once) is not None:
             return False
         transaction = Transaction(app_id=once, version=1) if once is not None else None
-        self._stream(
-            contract,
-            delta,
-            parts,
-            "append",
-            schema_mode="merge",
-            commit_properties=self._properties(metadata, transaction),
-        )
+        try:
+            self._stream(
+                contract,
+                delta,
+                parts,
+                "append",
+                schema_mode="merge",
+                commit_properties=self._properties(metadata, transaction),
+            )
+        except OvertakenError:
+            now = self._fresh(contract.table)
+            if once is not None and now is not None and now.transaction_version(once) is not None:
+                return False
+            raise
         return True
 
     def replace_rows(
@@ -355,27 +372,95 @@ class Lake:
     ) -> bool:
         """Replace the rows whose `column` equals `value` by `frame`; nothing is written if they are equal."""
         new = contract.shape(frame).sort(contract.key)
-        old = self.scan(contract).filter(pl.col(column) == value).collect().sort(contract.key)
-        if new.equals(old):
-            return False
         quoted = value.replace("'", "''")
-        self._write(
-            contract,
-            self._ensure(contract, metadata),
-            _delta_ready(new),
-            "overwrite",
-            predicate=f"{column} = '{quoted}'",
-            commit_properties=self._properties(metadata),
-        )
-        return True
+
+        def once() -> bool:
+            old = self.scan(contract).filter(pl.col(column) == value).collect().sort(contract.key)
+            if new.equals(old):
+                return False
+            self._write(
+                contract,
+                self._ensure(contract, metadata),
+                _delta_ready(new),
+                "overwrite",
+                predicate=f"{column} = '{quoted}'",
+                commit_properties=self._properties(metadata),
+            )
+            return True
+
+        return _one_after_another(once)
 
     def tables(self) -> list[str]:
-        """Every table below the lake's path, by name; for an object store the caller knows the names."""
-        if "://" in self.uri:
-            return []
-        root = Path(self.uri)
-        return sorted(
-            f"{log.parent.parent.name}.{log.parent.name}"
-            for log in root.glob("*/*/_delta_log")
-            if log.is_dir()
-        )
+        """Every table of the lake, by name."""
+        if is_folder(self.uri):
+            root = Path(self.uri)
+            logs = (log for log in root.glob("*/*/_delta_log") if log.is_dir())
+            return sorted(f"{log.parent.parent.name}.{log.parent.name}" for log in logs)
+        try:
+            files = self.files()
+            layers = [name for name in files.folders() if not name.startswith(("_", "."))]
+            return sorted(
+                f"{layer}.{name}"
+                for layer in layers
+                for name in files.folders(layer)
+                if "_delta_log" in files.folders(f"{layer}/{name}")
+            )
+        except OSError as error:
+            raise LakeError(f"{self.uri}: the lake cannot be read: {_in_short(error)}") from error
+
+    def files(self) -> StoreFiles:
+        """Plain files in the lake's object store."""
+        return StoreFiles(DeltaStorageHandler(self.uri, self.storage_options or None))
+
+    def has_files_of(self, table: str, version: int) -> bool:
+        """Whether a past version can still be read: a vacuum may have taken its files."""
+        try:
+            found = self._open(table, version)
+            if found is None:
+                return False
+            paths = found.delta.file_uris()
+            if is_folder(self.uri):
+                return all(Path(path).exists() for path in paths)
+            root = f"{self.table_uri(table)}/"
+            inside = DeltaStorageHandler(self.table_uri(table), self.storage_options or None)
+            return StoreFiles(inside).exists(*(path.removeprefix(root) for path in paths))
+        except (LakeError, OSError):
+            return False
+
+    def lease(self, name: str) -> LeaseTable:
+        """The commits that keep a lease on this lake."""
+        return _LeaseTable(f"{self.uri.rstrip('/')}/_leases/{name}", self.storage_options)
+
+
+class _LeaseTable:
+    """See `crm_hygiene.lease`: a table without rows whose commits follow each other one by one."""
+
+    def __init__(self, address: str, storage_options: dict[str, str]) -> None:
+        self._address = address
+        self._options = storage_options or None
+
+    def last(self) -> tuple[int, Mapping[str, Any]]:
+        try:
+            table = DeltaTable.create(
+                self._address,
+                pa.schema([("holder", pa.string())]),
+                mode="ignore",
+                name="lease",
+                configuration={"delta.logRetentionDuration": "interval 1 days"},
+                storage_options=self._options,
+            )
+            return int(table.version()), table.history(1)[0]
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{self._address}: the lake cannot be locked: {_in_short(error)}") from error
+
+    def commit(self, after: int, texts: dict[str, str]) -> bool:
+        try:
+            table = DeltaTable(self._address, version=after, storage_options=self._options)
+            # Without retries the commit is number `after` + 1 or none.
+            once = CommitProperties(custom_metadata=texts, max_commit_retries=0)
+            table.create_write_transaction([], "append", table.schema(), commit_properties=once)
+        except CommitFailedError:
+            return False
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{self._address}: the lake cannot be locked: {_in_short(error)}") from error
+        return True

@@ -21,6 +21,7 @@ from crm_hygiene.fingerprint import code_fingerprint, fingerprint
 from crm_hygiene.golden.consent_rules import ConsentRules, load_consent_rules
 from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.lake import Lake
+from crm_hygiene.lake_options import lake_of
 from crm_hygiene.mapping import Mapping, load_mappings
 from crm_hygiene.survivorship import Rules, load_rules
 from crm_hygiene.writeback.policy_check import check_policies
@@ -122,9 +123,9 @@ class Night:
         ------
         ConfigurationError
             if a mapping, the rules of survivorship, leads, consent or cash or a target's policy are wrong,
-            or a folder or file that hygiene.yaml names is missing.
+            or a folder, a file or a secret that hygiene.yaml names is missing.
         """
-        lake = Lake(config.lake_uri, dict(config.lake.storage_options))
+        lake = lake_of(config)
         mappings = mappings_of(config)
         check_rules(config, mappings)
         return cls(config, lake, mappings) if run_id is None else cls(config, lake, mappings, run_id)

@@ -13,6 +13,8 @@ from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import load_contracts
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.lake import Lake
+from crm_hygiene.lake_options import lake_of, plain_secrets
+from crm_hygiene.lake_tables import is_folder
 from crm_hygiene.landing import discover
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import check_rules, mappings_of
@@ -79,9 +81,27 @@ def _landing(config: Config, mappings: dict[str, Mapping]) -> list[Finding]:
     return findings
 
 
+def _store(config: Config) -> list[Finding]:
+    findings = [
+        Finding(
+            "warning",
+            "lake",
+            f"lake.storage_options.{option}: the secret stands in hygiene.yaml; write ${{NAME}} and set NAME "
+            "in the environment or the secrets file",
+        )
+        for option in plain_secrets(config)
+    ]
+    try:
+        tables = lake_of(config).tables()
+    except HygieneError as error:
+        return [*findings, Finding("error", "lake", str(error))]
+    files = f"its catalog, charts and report in {config.local_folder}"
+    return [*findings, Finding("ok", "lake", f"{len(tables)} tables in {config.lake_uri}; {files}")]
+
+
 def _lake(config: Config) -> list[Finding]:
-    if "://" in config.lake.uri:
-        return [Finding("ok", "lake", f"{config.lake.uri} (not opened)")]
+    if not is_folder(config.lake_uri):
+        return _store(config)
     root = Path(config.lake_uri)
     place = next(p for p in (root, *root.parents) if p.exists())
     findings = []

@@ -34,6 +34,8 @@ from crm_hygiene.cli.tables import show_frame
 from crm_hygiene.cli.writeback import app as writeback_app
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.lake_copies import fetch_catalog
+from crm_hygiene.lake_options import lake_of
 from crm_hygiene.night import Night
 from crm_hygiene.summary import summarise
 
@@ -123,7 +125,9 @@ def query(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to print.")] = 40,
 ) -> None:
     """Run SQL on the catalog, read-only."""
-    frame = query_catalog(load_config(config).catalog_path, sql)
+    settings = load_config(config)
+    fetch_catalog(settings, lake_of(settings))
+    frame = query_catalog(settings.catalog_path, sql)
     if as_json:
         print_json(frame.to_dicts())
     else:

@@ -46,7 +46,7 @@ def set_command(
     if not why.strip():
         raise ConfigurationError("say --why: whoever meets the value later wants to know")
     night = Night.open(load_config(config))
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         done = set_pin(night, entity, field, text, why.strip(), acting(by))
     if as_json:
         print_json(
@@ -124,7 +124,7 @@ def revoke_command(
 ) -> None:
     """Take a pin back; from the next night on the field is chosen by the rules, or by an older pin."""
     night = Night.open(load_config(config))
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         rows, is_new = revoke_pin(night, pin, (why or "").strip() or None, acting(by))
     if as_json:
         print_json({"pin": rows.to_dicts(), "is_new": is_new})

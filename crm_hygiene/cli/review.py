@@ -199,7 +199,7 @@ def decide_command(
             "`review show` lists them"
         )
     reason = (why or "").strip() or None
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         found = resolve_targets(night, targets, kind_of(kind), is_cluster)
         act = decide(night, judged(found, judgement, reason), acting(by))
     if as_json:
@@ -218,7 +218,7 @@ def revoke_command(
 ) -> None:
     """Take a decision back; what was decided before it binds again, from the next night on."""
     night = Night.open(load_config(config))
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         done = revoke(night, decision, (why or "").strip() or None, acting(by))
     if as_json:
         print_json(
@@ -291,7 +291,7 @@ def import_command(
 ) -> None:
     """Take judgements from a CSV file as one act; exit code 1 if a line was refused."""
     night = Night.open(load_config(config))
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         done = import_judgements(night, file, acting(by), is_strict)
     if as_json:
         print_json(

@@ -249,7 +249,7 @@ def decide_command(
     """Decide an exception. It is posted by the next night, and no night overturns it."""
     night = Night.open(load_config(config))
     why = (reason or "").strip() or None
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         more = Extras(paid, rate, payment, rest)
         proposal = _proposal(
             night.lake, exception, action, suggestion, invoice or [], amount, until, why, more
@@ -280,7 +280,7 @@ def revoke_command(
 ) -> None:
     """Take a decision back; the next night takes back what was posted, and asks again."""
     night = Night.open(load_config(config))
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         done = revoke(night, decision, (reason or "").strip() or None, acting(by))
     if as_json:
         print_json(
@@ -349,7 +349,7 @@ def import_command(
 ) -> None:
     """Take decisions from a CSV file; exit code 1 if a line was refused."""
     night = Night.open(load_config(config))
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         done = import_decisions(night, file, acting(by), is_strict)
     if as_json:
         print_json(

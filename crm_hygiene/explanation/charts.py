@@ -57,9 +57,8 @@ class ChartSet:
 
 
 def charts_folder(night: Night) -> Path:
-    """Where charts are: in the lake's folder, or beside hygiene.yaml where the lake is an object store."""
-    base = night.config.base if "://" in night.config.lake_uri else Path(night.config.lake_uri)
-    return base / "charts"
+    """Where charts are: in the lake's folder, or in `lake.local_folder` where it is an object store."""
+    return night.config.local_folder / "charts"
 
 
 def draw_charts(night: Night, kind: EntityKind) -> ChartSet | None:

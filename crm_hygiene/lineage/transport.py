@@ -22,9 +22,8 @@ _gave_up: set[str] = set()
 
 
 def events_path(config: Config, run_id: str) -> Path:
-    """The file of a run's events: in the lake, or beside hygiene.yaml for an object store."""
-    base = config.base if "://" in config.lake.uri else Path(config.lake_uri)
-    return base / FOLDER / f"{run_id}.jsonl"
+    """The file of a run's events: in the lake's folder, or in `lake.local_folder` for an object store."""
+    return config.local_folder / FOLDER / f"{run_id}.jsonl"
 
 
 def send(config: Config, run_id: str, events: Sequence[Event]) -> list[str]:

@@ -70,13 +70,13 @@ def train_model(night: Night, kind: EntityKind, by: str) -> Trained:
         if a night runs meanwhile, or the lake cannot be written.
     """
     records = records_to_link(night, kind)
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         pass  # a night that runs is told before the training, not after it
     settings = settings_of(night)
     prepared = prepare(kind, records, settings)
     with connection(settings) as con:
         model, notes = train(con, kind, prepared.frame, settings)
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         known = night.lake.read(contract_of(MODELS))
         is_new = known.filter(
             (pl.col("entity_kind") == kind) & (pl.col("model_version") == model.model_version)
@@ -173,7 +173,7 @@ def promote(
         raise LimitsBroken(model.model_version, broken)
     if broken and not reason.strip():
         raise ConfigurationError("--override needs a --reason: it is kept with the promotion")
-    with night_lock(night.config.lake_uri):
+    with night_lock(night.config.lake_uri, night.lake.storage_options):
         if versions_read(night.lake) != canary.read:
             raise LakeError("a night changed the tables since the comparison; promote again")
         # The latest row of a kind holds, whatever the clocks of two machines say.

@@ -106,12 +106,10 @@ def test_second_night_at_once_is_told_to_wait(project: Project, door: Door) -> N
     assert project.versions() == before
 
 
-def test_lock_ends_with_its_holder_and_leaves_object_stores_alone(tmp_path: Path) -> None:
+def test_lock_ends_with_its_holder(tmp_path: Path) -> None:
     for _ in range(2):
         with night_lock(str(tmp_path / "lake")):
             pass
-    with night_lock("s3://bucket/lake"), night_lock("s3://bucket/lake"):
-        pass
     assert Lake(str(tmp_path / "lake")).tables() == []
 
 

@@ -97,7 +97,7 @@ def locked_log(night: Night, target: str) -> Iterator[DeliveryLog]:
         if there is no such target.
     """
     policy = policy_of(night, target)
-    with apply_lock(night.config.lake_uri, night.config.base, target):
+    with apply_lock(night.config.lake_uri, night.config.base, target, night.lake.storage_options):
         yield read_log(night, policy)
 
 
@@ -119,7 +119,10 @@ def open_delivery(
     policy = policy_of(night, target)
     secrets = load_secrets(policy.secrets, night.config.base, _secrets_file(night))
     redact = Redactor(secrets.values())
-    with apply_lock(night.config.lake_uri, night.config.base, target), redacted_logs(redact):
+    with (
+        apply_lock(night.config.lake_uri, night.config.base, target, night.lake.storage_options),
+        redacted_logs(redact),
+    ):
         opened = None
         try:
             opened = open_target(policy, secrets, night.config.base)
