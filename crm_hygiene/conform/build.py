@@ -101,18 +101,26 @@ def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
 
     Rows without a record id cannot be told apart and all stay, for the gate to refuse.
     """
-    if "modified_at" in frame.columns:
-        distinct = frame.select(raw=pl.col("modified_at")).unique(maintain_order=True)
-        times = standardise_timestamps(distinct, day_first=mapping.day_first).select(
-            modified_at="raw", _modified="timestamp"
-        )
-        frame = frame.join(times, on="modified_at", how="left", nulls_equal=True, maintain_order="left")
-    else:
-        frame = frame.with_columns(_modified=pl.lit(None, dtype=pl.Datetime("us", "UTC")))
+    # Most records are told once: only the others are compared.
+    repeated = frame["record_id"].is_not_null() & frame["record_id"].is_duplicated()
+    if not repeated.any():
+        return frame
     order = ["_modified", "landed_at", "file", "row_number"]
-    named = frame.filter(pl.col("record_id").is_not_null())
-    newest = named.sort(order, nulls_last=False).unique("record_id", keep="last", maintain_order=True)
-    return pl.concat([newest, frame.filter(pl.col("record_id").is_null())]).drop("_modified")
+    newest = (
+        _with_modified(frame.filter(repeated), mapping)
+        .sort(order, nulls_last=False)
+        .unique("record_id", keep="last", maintain_order=True)
+        .drop("_modified")
+    )
+    return pl.concat([frame.filter(~repeated), newest])
+
+
+def _with_modified(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    """Add `_modified`: the change time as a source states it, null where it states none that can be read."""
+    if "modified_at" not in frame.columns:
+        return frame.with_columns(_modified=pl.lit(None, dtype=pl.Datetime("us", "UTC")))
+    times = standardise_timestamps(frame.select(raw="modified_at"), day_first=mapping.day_first)
+    return frame.with_columns(times["timestamp"].alias("_modified"))
 
 
 def _still_told(night: Night, rows: pl.DataFrame, mapping: Mapping, table: str) -> pl.DataFrame:
@@ -138,13 +146,16 @@ def _conform_source(
 ) -> pl.DataFrame:
     table = contract.table.split(".")[1]
     blocks = [_raw(night, mapping, block) for block in mapping.tables[table]]
-    raw = pl.concat(blocks, how="diagonal").collect()
     if refused is not None:
         # Only the records whose newest row was refused are looked at again, without those rows.
         mine = refused.filter(pl.col("source") == mapping.source)
-        raw = raw.filter(pl.col("record_id").is_in(mine["record_id"].implode())).join(
-            mine, on=["file", "landed_at", "row_number", "record_id"], how="anti"
-        )
+        if mine["record_id"].is_null().all():
+            return contract.empty()
+        wanted = pl.col("record_id").is_in(mine["record_id"].unique().implode())
+        blocks = [block.filter(wanted) for block in blocks]
+    raw = pl.concat(blocks, how="diagonal").collect()
+    if refused is not None:
+        raw = raw.join(mine, on=["file", "landed_at", "row_number", "record_id"], how="anti")
     if raw.height == 0:
         return contract.empty()
     if table == STATEMENTS:

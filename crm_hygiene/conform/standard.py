@@ -33,6 +33,10 @@ _AMOUNTS = {
 
 _PROBLEM = "_problem"
 
+#: Holds for every text that `plain` would change: control characters, blanks at an end, beside each other
+#: or other than the plain one; and the empty text.
+_NOT_PLAIN = r"[\p{Cc}\p{Cf}]|[^\S ]|  |^ | $|^$"
+
 
 def _per_distinct(
     frame: pl.DataFrame, inputs: dict[str, str], function: Standardiser, outputs: dict[str, str], about: str
@@ -81,12 +85,17 @@ def _with_inputs_kept(
 
 def plain(text: pl.Expr) -> pl.Expr:
     """Text without control characters, blanks folded, null where nothing is left."""
-    return (
-        text.str.replace_all(r"[\p{Cc}\p{Cf}]+", " ")
-        .str.replace_all(r"\s+", " ")
-        .str.strip_chars()
-        .replace("", None)
-    )
+    return text.map_batches(_plain_all, return_dtype=pl.String, is_elementwise=True)
+
+
+def _plain_all(values: pl.Series) -> pl.Series:
+    """Only texts with anything to fold or cut are written anew."""
+    where = values.str.contains(_NOT_PLAIN).fill_null(value=False).arg_true()
+    if where.len() == 0:
+        return values
+    some = values.gather(where).str.replace_all(r"[\p{Cc}\p{Cf}]+", " ").str.replace_all(r"\s+", " ")
+    some = some.str.strip_chars()
+    return values.clone().scatter(where, some.set(some == "", None))
 
 
 def _cleaned(frame: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
@@ -128,7 +137,8 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
     standardised.
     """
     names = set(contract.column_names)
-    have = set(frame.columns)
+    # Where a row came from is not text to be read.
+    have = set(frame.columns) - {"row_number", "landed_at"}
     text = pl.lit(None, dtype=pl.String)
 
     def missing(columns: Iterable[str]) -> list[pl.Expr]:
@@ -136,14 +146,18 @@ def standardise_table(frame: pl.DataFrame, contract: Contract, mapping: Mapping)
 
     country = mapping.default_country
     if "country_code" in names or "phone" in names or names & set(_TAX_IDS):
+        if "country_code" in have:
+            frame = _per_distinct(
+                frame,
+                {"raw": "country_code"},
+                std.standardise_countries,
+                {"country_code": "country_code"},
+                "country_code",
+            )
         frame = frame.with_columns(missing(["country_code"]))
-        frame = _per_distinct(
-            frame,
-            {"raw": "country_code"},
-            std.standardise_countries,
-            {"country_code": "country_code"},
-            "country_code",
-        ).with_columns(_context=pl.col("country_code").fill_null(pl.lit(country, dtype=pl.String)))
+        frame = frame.with_columns(
+            _context=pl.col("country_code").fill_null(pl.lit(country, dtype=pl.String))
+        )
     if "full_name" in names and have & set(_NAME_PARTS):
         frame = frame.with_columns(missing(_NAME_PARTS))
         frame = _per_distinct(

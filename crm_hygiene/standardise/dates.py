@@ -23,6 +23,11 @@ _CLOCK = (
     r" ?(?:([Zz]|UTC|GMT)|([+-])([0-9]{2}):?([0-9]{2})?)?$"
 )
 _MICROSECONDS = 1_000_000
+# What most systems write: every part at its place, a clock that exists, no zone or UTC.
+_ISO = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{3})?)?Z?)?$"
+)
 
 
 def _parts(day_first: bool) -> list[pl.Expr]:
@@ -81,7 +86,44 @@ def _clock_microseconds() -> tuple[pl.Expr, pl.Expr]:
 
 
 def _read(frame: pl.DataFrame, day_first: bool) -> pl.DataFrame:
-    """`frame` with `_text`, `_day` (Date as written) and `_at` (Datetime in UTC), null where unreadable."""
+    """`frame` with `_text`, `_day` (Date as written) and `_at` (Datetime in UTC), null where unreadable.
+
+    Plain ISO 8601 is cut at fixed places; only the rest pays for notations.
+    """
+    frame = frame.with_columns(_text=pl.col("raw").cast(pl.String))
+    others = (~frame["_text"].str.contains(_ISO).fill_null(value=False)).arg_true()
+    if others.len() == frame.height:
+        return _by_notation(frame, day_first)
+    frame = _cut(frame)
+    if others.len() == 0:
+        return frame
+    read = _by_notation(frame[others].select("raw", "_text"), day_first)
+    return frame.with_columns(frame[c].scatter(others, read[c]) for c in ("_text", "_day", "_at"))
+
+
+def _cut(frame: pl.DataFrame) -> pl.DataFrame:
+    """`_read` of texts that fit `_ISO`; anything may come of others."""
+    text = pl.col("_text")
+
+    def number(start: int, length: int) -> pl.Expr:
+        return text.str.slice(start, length).cast(pl.Int64, strict=False).fill_null(0)
+
+    clock = pl.duration(
+        hours=number(11, 2), minutes=number(14, 2), seconds=number(17, 2), milliseconds=number(20, 3)
+    )
+    frame = frame.with_columns(_day=text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False))
+    midnight = pl.col("_day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return _of_this_calendar(frame.with_columns(_at=midnight + clock))
+
+
+def _of_this_calendar(frame: pl.DataFrame) -> pl.DataFrame:
+    """Years outside 1 to 9999 exist in Polars and nowhere else."""
+    is_within = pl.col("_at").dt.year().is_between(1, 9999)
+    return frame.with_columns(pl.when(is_within).then(pl.col(c)).alias(c) for c in ("_day", "_at"))
+
+
+def _by_notation(frame: pl.DataFrame, day_first: bool) -> pl.DataFrame:
+    """`_read` of any texts."""
     text = pl.col("_text")
     since, offset = _clock_microseconds()
     epoch = (
@@ -104,13 +146,19 @@ def _read(frame: pl.DataFrame, day_first: bool) -> pl.DataFrame:
             _offset=offset,
         )
         .with_columns(_at=pl.coalesce(at, "_epoch"))
-        # Years outside 1 to 9999 exist in Polars and nowhere else.
-        .with_columns(_at=pl.when(pl.col("_at").dt.year().is_between(1, 9999)).then(pl.col("_at")))
-        .with_columns(
-            _day=pl.when(pl.col("_at").is_not_null()).then(pl.coalesce("_day", pl.col("_at").dt.date()))
-        )
+        .with_columns(_day=pl.coalesce("_day", pl.col("_at").dt.date()))
+        .pipe(_of_this_calendar)
         .drop("_date", "_clock", "_epoch", "_since", "_offset")
     )
+
+
+def _with_problems(frame: pl.DataFrame, subject: str) -> pl.DataFrame:
+    """Adds `problem`, which few rows have."""
+    unread = (frame["_text"].is_not_null() & frame["_at"].is_null()).arg_true()
+    problem = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+    if unread.len():
+        problem = problem.scatter(unread, frame[unread].select(_problem(subject)).to_series())
+    return frame.with_columns(problem.alias("problem"))
 
 
 def _problem(subject: str) -> pl.Expr:
@@ -125,9 +173,7 @@ def _problem(subject: str) -> pl.Expr:
         .then(pl.lit("does not exist in the calendar or on the clock"))
         .otherwise(pl.lit("is in no known notation of dates"))
     )
-    return pl.when(pl.col("_text").is_not_null() & pl.col("_at").is_null()).then(
-        complaint(subject, "_text", why)
-    )
+    return complaint(subject, "_text", why)
 
 
 def standardise_timestamps(frame: pl.DataFrame, day_first: bool = False) -> pl.DataFrame:
@@ -137,8 +183,8 @@ def standardise_timestamps(frame: pl.DataFrame, day_first: bool = False) -> pl.D
     alone is midnight. Fractions beyond microseconds are cut.
     """
     return (
-        _read(frame, day_first)
-        .with_columns(timestamp=pl.col("_at"), problem=_problem("timestamp"))
+        _with_problems(_read(frame, day_first), "timestamp")
+        .with_columns(timestamp=pl.col("_at"))
         .drop("_text", "_day", "_at")
     )
 
@@ -149,7 +195,7 @@ def standardise_dates(frame: pl.DataFrame, day_first: bool = False) -> pl.DataFr
     Where the text has a time and an offset, the date is the one written, not the one in UTC.
     """
     return (
-        _read(frame, day_first)
-        .with_columns(date=pl.col("_day"), problem=_problem("date"))
+        _with_problems(_read(frame, day_first), "date")
+        .with_columns(date=pl.col("_day"))
         .drop("_text", "_day", "_at")
     )

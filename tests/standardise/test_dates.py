@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_hygiene.standardise import standardise_dates, standardise_timestamps
+from crm_hygiene.standardise import dates, standardise_dates, standardise_timestamps
 
 from .conftest import Raw
 
@@ -77,3 +78,33 @@ def test_iso_round_trip(raw: Raw, moment: datetime, zone: timezone) -> None:
     aware = moment.replace(tzinfo=zone)
     result = standardise_timestamps(raw(aware.isoformat(), moment.isoformat(" ")))["timestamp"].to_list()
     assert result == [aware.astimezone(UTC), moment.replace(tzinfo=UTC)]
+
+
+NEARLY_ISO = st.builds(
+    lambda text, place, put: text[:place] + put + text[place + 1 :],
+    st.sampled_from(
+        [
+            "2024-01-02",
+            "2024-02-30",
+            "0000-01-01",
+            "9999-12-31T23:59:59Z",
+            "2024-01-02 10:11",
+            "2024-01-02T10:11:12.250Z",
+            "2024-01-02T10:11:12.250999+02:00",
+            "2024-12-31 11:59 PM",
+        ]
+    ),
+    st.integers(0, 26),
+    st.sampled_from(["", *"0123456789-:T Z./+", "  "]),
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(st.one_of(st.none(), NEARLY_ISO), max_size=8), st.booleans())
+def test_cutting_at_fixed_places_reads_what_the_notations_read(
+    texts: list[str | None], day_first: bool
+) -> None:
+    frame = pl.DataFrame({"raw": texts}, schema={"raw": pl.String})
+    columns = ["raw", "_text", "_day", "_at"]
+    slowly = dates._by_notation(frame, day_first).select(columns)
+    assert dates._read(frame, day_first).select(columns).equals(slowly)

@@ -27,13 +27,25 @@ class Node:
     """
 
     __slots__ = ("children", "currency", "text")
+    children: dict[str, list[Node]]
 
     def __init__(self, element: Any) -> None:
         self.text: str | None = element.text
         self.currency: str = element.get("Ccy", "")
-        self.children: dict[str, list[Node]] = {}
+        if not len(element):
+            self.children = _NO_CHILDREN
+            return
+        children: dict[str, list[Node]] = {}
         for child in element:
-            self.children.setdefault(_local(child.tag), []).append(Node(child))
+            name = _local(child.tag)
+            if name in children:
+                children[name].append(Node(child))
+            else:
+                children[name] = [Node(child)]
+        self.children = children
+
+
+_NO_CHILDREN: dict[str, list[Node]] = {}
 
 
 @lru_cache(maxsize=4096)
@@ -71,11 +83,16 @@ def every(element: Node | None, path: str) -> list[Node]:
 
 def text_of(element: Node | None, *paths: str) -> str:
     """Text of the first path that has any, blanks folded; else empty."""
+    if element is None:
+        return ""
+    children = element.children
     for path in paths:
-        for found in every(element, path):
-            text = folded(found.text)
-            if text:
-                return text
+        # Most paths are not there: that is told by their first step.
+        if _steps(path)[0] in children:
+            for found in every(element, path):
+                text = folded(found.text)
+                if text:
+                    return text
     return ""
 
 
@@ -124,26 +141,37 @@ def kind_of(element: Node, detail: Node | None, is_reversal: bool) -> str:
         return "reversal"
     if every(detail, "RtrInf"):
         return "return"
-    codes: set[str] = set()
-    for holder in (detail, element):
-        codes = {text_of(holder, f"BkTxCd/Domn/{p}") for p in ("Cd", "Fmly/Cd", "Fmly/SubFmlyCd")} - {""}
-        if codes:
-            break
+    return _kind_of_codes(_codes(detail) or _codes(element))
+
+
+@lru_cache(maxsize=4096)
+def _kind_of_codes(codes: tuple[str, ...]) -> str:
     for kind, known in (
         ("charge", _CHARGES),
         ("interest", _INTEREST),
         ("return", _RETURNS),
         ("reversal", _REVERSALS),
     ):
-        if codes & known:
+        if known.intersection(codes):
             return kind
     return "payment"
 
 
+def _codes(element: Node | None) -> tuple[str, ...]:
+    """Domain, family and sub-family of the bank transaction code, those that are given."""
+    if element is None or "BkTxCd" not in element.children:
+        return ()
+    codes = (
+        text_of(element, "BkTxCd/Domn/Cd"),
+        text_of(element, "BkTxCd/Domn/Fmly/Cd"),
+        text_of(element, "BkTxCd/Domn/Fmly/SubFmlyCd"),
+    )
+    return tuple(c for c in codes if c)
+
+
 def code_of(element: Node) -> str:
     """Bank transaction code as `PMNT/RCDT/ESCT`, else the proprietary one."""
-    parts = (text_of(element, f"BkTxCd/Domn/{p}") for p in ("Cd", "Fmly/Cd", "Fmly/SubFmlyCd"))
-    return "/".join(p for p in parts if p) or text_of(element, "BkTxCd/Prtry/Cd")
+    return "/".join(_codes(element)) or text_of(element, "BkTxCd/Prtry/Cd")
 
 
 def _account(parties: Node | None, side: str) -> str:
@@ -195,6 +223,8 @@ def _exchange(entry: Node, detail: Node | None) -> Row:
     """Instructed amount and the bank's rate, of the transaction else of the entry."""
     row: Row = {}
     for holder in (detail, entry):
+        if holder is None or "AmtDtls" not in holder.children:
+            continue
         for instructed in every(holder, "AmtDtls/InstdAmt"):
             text, amount, currency = signed(instructed)
             if amount is not None and currency and "InstructedAmount" not in row:
@@ -212,6 +242,8 @@ def _tax_id(detail: Node | None, parties: Node | None, them: str) -> str:
     if given:
         return given
     for prefix in (f"{them}/Pty", them):
+        if not every(parties, f"{prefix}/Id"):
+            continue
         for kind in ("OrgId", "PrvtId"):
             for other in every(parties, f"{prefix}/Id/{kind}/Othr"):
                 if text_of(other, "SchmeNm/Cd") == "TXID" or text_of(other, "Issr") == "KBO-BCE":

@@ -89,6 +89,8 @@ def is_iban(text: str) -> bool:
 
 def decimal(text: str) -> Decimal | None:
     """A plain finite number, else None."""
+    if not text:
+        return None
     try:
         amount = Decimal(text)
     except InvalidOperation:
