@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from crm_hygiene.linkage.relaxation import MARKS, SIZE, START
+
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"
 
@@ -76,8 +78,22 @@ def letter_marks(texts: pl.Series) -> pl.DataFrame:
     )
 
 
+def with_marks(frame: pl.DataFrame, conditions: str) -> pl.DataFrame:
+    """`frame` with the columns of marks that the SQL `conditions` read, `marks_given` for example."""
+    added: list[pl.Series] = []
+    for column, dtype in frame.schema.items():
+        if f'"{MARKS}_{column}_' not in conditions:
+            continue
+        if isinstance(dtype, pl.List):
+            added.append(list_marks(frame[column]).alias(f"{MARKS}_{column}"))
+        else:
+            marks = letter_marks(frame[column])
+            added += [marks[name].alias(f"{name}_{column}") for name in (MARKS, SIZE, START)]
+    return frame.with_columns(added)
+
+
 def list_marks(lists: pl.Series) -> pl.Series:
-    """Marks of each list as Int64: lists that share an element share a bit. Null where it is null or empty."""
+    """Marks of each list as Int64: lists with a common element share a bit; null where it is empty."""
     rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "element": lists})
     bits = (
         rows.explode("element")

@@ -17,9 +17,9 @@ import duckdb
 import polars as pl
 from sqlglot import expressions as sql
 
-from crm_hygiene.linkage.letter_marks import MACROS, letter_marks, list_marks
+from crm_hygiene.linkage.letter_marks import with_marks
 from crm_hygiene.linkage.recipe import LEAST_FREQUENCY, Numbers, frequency_columns
-from crm_hygiene.linkage.relaxation import FALSE, MARKS, SIZE, START, TRUE, parsed, relaxed, text
+from crm_hygiene.linkage.relaxation import FALSE, TRUE, parsed, relaxed, text
 from crm_hygiene.linkage.settings import Comparison, Level
 
 # Sums of floats in another order differ by less.
@@ -144,20 +144,6 @@ def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], 
     )
 
 
-def _with_marks(frame: pl.DataFrame, conditions: str) -> pl.DataFrame:
-    """`frame` with the marks that the conditions read."""
-    added: list[pl.Series] = []
-    for column, dtype in frame.schema.items():
-        if f'"{MARKS}_{column}_' not in conditions:
-            continue
-        if isinstance(dtype, pl.List):
-            added.append(list_marks(frame[column]).alias(f"{MARKS}_{column}"))
-        else:
-            marks = letter_marks(frame[column])
-            added += [marks[name].alias(f"{name}_{column}") for name in (MARKS, SIZE, START)]
-    return frame.with_columns(added)
-
-
 def prune(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
@@ -183,9 +169,7 @@ def prune(
     for column in frequency_columns(comparisons):
         shares = content["frequencies"][column]
         frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
-    for macro in MACROS:
-        con.execute(f"CREATE OR REPLACE MACRO {macro}")
-    con.register("_records", _with_marks(frame, bounds).to_arrow())
+    con.register("_records", with_marks(frame, bounds).to_arrow())
     listed = ", ".join(f'{expression} AS "{name}"' for expression, name in own.columns.items())
     con.execute(f"CREATE OR REPLACE TABLE own_columns AS SELECT unique_id, {listed} FROM _records")
     con.unregister("_records")

@@ -70,7 +70,8 @@ def negation(part: str) -> str:
 
 def parsed(condition: str) -> sql.Expression:
     """A condition as a tree."""
-    return sqlglot.parse_one(condition, read=DIALECT)
+    tree: sql.Expression = sqlglot.parse_one(condition, read=DIALECT)  # type: ignore[assignment]
+    return tree
 
 
 def text(node: sql.Expression) -> str:
@@ -79,8 +80,8 @@ def text(node: sql.Expression) -> str:
 
 
 def cost_of(node: sql.Expression) -> int:
-    """0 where nothing but equality, lengths and pieces of texts is asked for, 1 for a measure of likeness that
-    takes some 100 ns a pair, 2 for what takes more or is not known."""
+    """0 where nothing but equality, lengths and pieces of texts is asked for, 1 for a measure of likeness of
+    some 100 ns a pair, 2 for what takes more or is not known."""
     costs = [0]
     for call in node.find_all(sql.Func, sql.ArrayOverlaps):
         if not isinstance(call, _FREE):
@@ -202,3 +203,12 @@ def _overlapping(node: sql.ArrayOverlaps) -> str:
     if not (isinstance(a, sql.Column) and isinstance(b, sql.Column)):
         return TRUE
     return f"({_sided(a, MARKS)} & {_sided(b, MARKS)} <> 0)"
+
+
+def guarded(condition: str) -> str:
+    """A condition with what must be so for it in front, where that spares calls of a costly function."""
+    tree = parsed(condition)
+    if cost_of(tree) < 2:
+        return condition
+    needed = relaxed(tree, most=0).may_hold
+    return condition if needed == TRUE else f"{needed} AND ({condition})"
