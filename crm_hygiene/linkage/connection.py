@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from crm_hygiene.linkage.letter_marks import MACROS as MARK_MACROS
 from crm_hygiene.linkage.settings import LinkageSettings
 
 # What the conditions of `rules.yaml` may call beside DuckDB's own functions.
@@ -39,7 +40,7 @@ def connection(settings: LinkageSettings) -> Iterator[duckdb.DuckDBPyConnection]
     con = duckdb.connect(":memory:")
     try:
         con.execute("SET lambda_syntax='ENABLE_SINGLE_ARROW'")
-        for macro in MACROS:
+        for macro in (*MACROS, *MARK_MACROS):
             con.execute(f"CREATE MACRO {macro}")
         con.execute("SET preserve_insertion_order=true")
         con.execute("SET enable_progress_bar=false")

@@ -9,6 +9,9 @@ import polars as pl
 
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 
+# A value rarer than this counts as if it were this frequent.
+LEAST_FREQUENCY = 1e-6
+
 Numbers = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -45,7 +48,7 @@ def _level(comparison: Comparison, index: int, numbers: Numbers) -> dict[str, An
     if level.frequency_of is not None:
         entry["tf_adjustment_column"] = level.frequency_of
         entry["tf_adjustment_weight"] = 1.0
-        entry["tf_minimum_u_value"] = 1e-6
+        entry["tf_minimum_u_value"] = LEAST_FREQUENCY
     return entry
 
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.pruning import LEAST_CANDIDATES, prune
 from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
 from crm_hygiene.linkage.training import tf_lookup
@@ -136,6 +137,12 @@ def frozen_linker(
     return linker
 
 
+def _of_candidates(con: duckdb.DuckDBPyConnection, records: pl.DataFrame) -> pl.DataFrame:
+    """The records that table `candidates` speaks of."""
+    ids = fetch(con, "SELECT join_key_l AS id FROM candidates UNION SELECT join_key_r FROM candidates")
+    return records[ids["id"].sort()]
+
+
 def score(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
@@ -161,17 +168,19 @@ def score(
         pairs at or above `review_low` (`l` < `r`, `blocking_rule`, `match_weight`, `match_probability`,
         `levels`), sorted.
     """
-    ids = fetch(con, "SELECT join_key_l AS id FROM candidates UNION SELECT join_key_r FROM candidates")
-    if not comparisons or ids.is_empty():
+    # A little below, so that rounding to 6 places decides at the edge and not the last bit.
+    least_weight = match_weight_of(settings.review_low) - 0.01
+    count = int(con.execute("SELECT count(*) FROM candidates").fetchall()[0][0])
+    if not comparisons or not count:
         return pl.DataFrame(schema=SCORES_SCHEMA)
     compared = frame.select("unique_id", *compared_columns(frame, comparisons))
-    load(con, "records", compared[ids["id"].sort()])
+    if count >= LEAST_CANDIDATES:
+        numbers = numbers_of(model, comparisons)
+        prune(con, _of_candidates(con, compared), comparisons, numbers, model.content, least_weight)
+    load(con, "records", _of_candidates(con, compared))
     with quiet_splink():
         linker = frozen_linker(con, comparisons, model, "candidates")
-        # A little below, so that rounding to 6 places decides at the edge and not the last bit.
-        predicted = linker.inference.predict(
-            threshold_match_weight=match_weight_of(settings.review_low) - 0.01
-        )
+        predicted = linker.inference.predict(threshold_match_weight=least_weight)
         gammas = ", ".join(f'"gamma_{c.name}"' for c in comparisons)
         scored = fetch(
             con,

@@ -16,6 +16,7 @@ import polars as pl
 
 from crm_hygiene.linkage.connection import fetch, load
 from crm_hygiene.linkage.expectation import Patterns, learn_matches, learn_non_matches
+from crm_hygiene.linkage.letter_marks import with_marks
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.organisation_words import with_word_bits, word_frequencies
 from crm_hygiene.linkage.recipe import (
@@ -23,6 +24,7 @@ from crm_hygiene.linkage.recipe import (
     comparisons_in_use,
     default_numbers,
 )
+from crm_hygiene.linkage.relaxation import guarded
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 
 LEAST_M, MOST_M = 1e-4, 0.9999
@@ -206,7 +208,7 @@ def train(
         words = {"words": word_frequencies(frame, settings.term_frequency_values)}
         frame = with_word_bits(frame, words["words"])
     if comparisons and frame.height >= settings.min_training_records:
-        load(con, "records", frame)
+        load(con, "records", with_marks(frame, " ".join(map(_levels_sql, comparisons))))
         prior = _prior(con, kind, frame.height, settings)
         numbers, trained_by = _estimate(con, kind, frame, comparisons, numbers, prior, settings)
         con.execute("DROP TABLE records")
@@ -243,7 +245,7 @@ def _levels_sql(comparison: Comparison) -> str:
     for level in comparison.levels:
         value = -1 if level.is_null else position
         position += 0 if level.is_null else 1
-        cases.append(f"ELSE {value}" if level.when == "ELSE" else f"WHEN {level.when} THEN {value}")
+        cases.append(f"ELSE {value}" if level.when == "ELSE" else f"WHEN {guarded(level.when)} THEN {value}")
     return f'CASE {" ".join(cases)} END AS "{comparison.name}"'
 
 
@@ -251,14 +253,15 @@ def _patterns(
     con: duckdb.DuckDBPyConnection, comparisons: Sequence[Comparison], columns: Sequence[str], pairs: str
 ) -> Patterns:
     """Agreement patterns of the pairs (`l`, `r`) that the query `pairs` gives."""
-    conditions = " ".join(level.when for c in comparisons for level in c.levels)
+    levels = [_levels_sql(c) for c in comparisons]
+    conditions = " ".join(levels)
     needed = [c for c in columns if f"{c}_l" in conditions]
     sides = ", ".join(f'{side}."{c}" AS "{c}_{side}"' for c in needed for side in "lr")
     names = ", ".join(f'"{c.name}"' for c in comparisons)
     counted = fetch(
         con,
         f"SELECT {names}, count(*) AS pairs FROM ("
-        f"SELECT {', '.join(_levels_sql(c) for c in comparisons)} FROM ("
+        f"SELECT {', '.join(levels)} FROM ("
         f"SELECT {sides} FROM ({pairs}) p "
         "JOIN records l ON l.unique_id = p.l JOIN records r ON r.unique_id = p.r"
         f")) GROUP BY {names}",
@@ -303,13 +306,14 @@ def _estimate(
     settings: LinkageSettings,
 ) -> tuple[Numbers, list[str]]:
     """m and u by comparison and level, and the training rules that taught something."""
-    random = _patterns(con, comparisons, frame.columns, _random_pairs(con, frame.height, settings))
+    columns_there = [row[0] for row in con.execute("DESCRIBE records").fetchall()]
+    random = _patterns(con, comparisons, columns_there, _random_pairs(con, frame.height, settings))
     sessions: dict[tuple[str, ...], Patterns] = {}
     for columns in settings.rules_of(kind).training:
         pairs = _pair_count(con, columns, BLOCK_RECORDS)
         if pairs >= settings.min_training_pairs:
             query = _block_pairs(columns, pairs, settings)
-            sessions[columns] = _patterns(con, comparisons, frame.columns, query)
+            sessions[columns] = _patterns(con, comparisons, columns_there, query)
     numbers = _joined(defaults, {}, learn_non_matches(random, comparisons, defaults, defaults, None))
     taught: set[str] = set()
     for _ in range(TRAINING_ROUNDS):

@@ -1,0 +1,106 @@
+"""Letter marks: 64 bits per text that bound how alike two texts can be, without looking at them.
+
+One bit per letter and digit that a text has, one more per digit that it has twice. Of two texts, the bits
+that one has and the other has not are letters that must be put in or replaced: so many edits lie between
+them at least, and so many letters of the one have no partner in the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from crm_hygiene.linkage.relaxation import MARKS, SIZE, START
+
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz"
+_DIGITS = b"0123456789"
+
+# What the conditions of a bound may call. Texts of one edit differ by at most one bit in each direction.
+MACROS = (
+    "missing_letters(marks, other) AS bit_count(marks & ~other)",
+    "may_be_near(marks, other, edits) AS missing_letters(marks, other) <= edits "
+    "AND missing_letters(other, marks) <= edits",
+    # Jaro's measure is the mean of three shares, each at most 1: of the letters of either text that have a
+    # partner in the other, and of partners in order. Winkler adds a tenth of the rest per common first
+    # letter, up to four.
+    "jaro_bound(n, other_n, paired) AS (paired / n + paired / other_n + 1) / 3",
+    "jaro_winkler_bound(n, marks, other_n, other, is_one_start) AS CASE WHEN is_one_start "
+    "THEN 0.4 + 0.6 * jaro_bound(n, other_n, least(n - missing_letters(marks, other), "
+    "other_n - missing_letters(other, marks))) "
+    "ELSE jaro_bound(n, other_n, least(n - missing_letters(marks, other), "
+    "other_n - missing_letters(other, marks))) END",
+)
+
+
+def _bits() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    bits = np.zeros(256, dtype=np.int64)
+    for place, letter in enumerate(_LETTERS + _DIGITS):
+        bits[letter] = 1 << place
+    for letter in _LETTERS:
+        bits[letter - 32] = bits[letter]
+    return bits
+
+
+_BIT_OF = _bits()
+
+
+def letter_marks(texts: pl.Series) -> pl.DataFrame:
+    """Marks of each text, null where it is null.
+
+    Returns
+    -------
+    polars.DataFrame
+        `marks` (Int64), `size` (bytes, Int32) and `start` (first byte, Int16). DuckDB's measures count bytes,
+        not letters; bytes without a bit of their own only leave more texts alike.
+    """
+    sizes = texts.str.len_bytes().cast(pl.Int64)
+    filled = (sizes > 0).fill_null(False)
+    marks = np.zeros(len(texts), dtype=np.int64)
+    start = np.zeros(len(texts), dtype=np.int16)
+    present = texts.filter(filled)
+    if len(present):
+        letters = np.frombuffer("".join(present.to_list()).encode(), dtype=np.uint8)
+        ends = np.cumsum(sizes.filter(filled).to_numpy())
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
+        found = np.bitwise_or.reduceat(_BIT_OF[letters], starts)
+        for place, digit in enumerate(_DIGITS, start=len(_LETTERS) + len(_DIGITS)):
+            twice = np.add.reduceat((letters == digit).astype(np.int16), starts) > 1
+            found |= twice.astype(np.int64) << place
+        marks[filled.to_numpy()] = found
+        start[filled.to_numpy()] = letters[starts]
+    is_missing = texts.is_null()
+    return pl.DataFrame(
+        {
+            "marks": pl.Series(marks).set(is_missing, None),
+            "size": sizes.cast(pl.Int32),
+            "start": pl.Series(start).set(is_missing, None),
+        }
+    )
+
+
+def with_marks(frame: pl.DataFrame, conditions: str) -> pl.DataFrame:
+    """`frame` with the columns of marks that the SQL `conditions` read, `marks_given` for example."""
+    added: list[pl.Series] = []
+    for column, dtype in frame.schema.items():
+        if f'"{MARKS}_{column}_' not in conditions:
+            continue
+        if isinstance(dtype, pl.List):
+            added.append(list_marks(frame[column]).alias(f"{MARKS}_{column}"))
+        else:
+            marks = letter_marks(frame[column])
+            added += [marks[name].alias(f"{name}_{column}") for name in (MARKS, SIZE, START)]
+    return frame.with_columns(added)
+
+
+def list_marks(lists: pl.Series) -> pl.Series:
+    """Marks of each list as Int64: lists with a common element share a bit; null where it is empty."""
+    rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "element": lists})
+    bits = (
+        rows.explode("element")
+        .drop_nulls()
+        .select("row", bit=(pl.col("element").hash(seed=5) % 62).cast(pl.Int64))
+        .with_columns(bit=pl.col("bit").replace_strict(list(range(62)), [1 << n for n in range(62)]))
+        .group_by("row")
+        .agg(pl.col("bit").bitwise_or())
+    )
+    return rows.select("row").join(bits, on="row", how="left", maintain_order="left")["bit"].cast(pl.Int64)

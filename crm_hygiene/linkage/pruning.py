@@ -1,0 +1,189 @@
+"""Pruning: candidate pairs that cannot reach the weight worth keeping are dropped before scoring.
+
+Most candidates share a block and nothing else. A pair's weight is a sum over comparisons; what a
+comparison can add at most is told by its cheap conditions (`relaxation`), and pairs whose bounds sum to
+less than `review_low` asks for are dropped. The bound is never below the weight, so the outcome is that of
+scoring every pair. Texts are not looked at: each record brings hashes of what is compared for equality,
+and marks of what is compared by likeness.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+from sqlglot import expressions as sql
+
+from crm_hygiene.linkage.letter_marks import with_marks
+from crm_hygiene.linkage.recipe import LEAST_FREQUENCY, Numbers, frequency_columns
+from crm_hygiene.linkage.relaxation import FALSE, TRUE, parsed, relaxed, text
+from crm_hygiene.linkage.settings import Comparison, Level
+
+# Sums of floats in another order differ by less.
+MARGIN = 0.01
+# Fewer candidates are scored in less time than it takes to prepare their pruning.
+LEAST_CANDIDATES = 250_000
+_IMPOSSIBLE = "-1e9"
+_EQUALITIES = (sql.EQ, sql.NEQ, sql.NullSafeEQ, sql.NullSafeNEQ)
+
+
+def _usual_shares(comparison: Comparison, numbers: dict[str, tuple[float, float]]) -> dict[str, float]:
+    """u of the level that is the exact agreement of a column, by column: what Splink adjusts from."""
+    wanted = {level.frequency_of for level in comparison.levels}
+    found: dict[str, float] = {}
+    for level in comparison.scored:
+        sides = level.when.split(" = ")
+        column = sides[0].removesuffix("_l")
+        if column in wanted and sides == [f"{column}_l", f"{column}_r"]:
+            found.setdefault(column, numbers[level.name][1])
+    return found
+
+
+def _weight(level: Level, numbers: dict[str, tuple[float, float]], usual: dict[str, float]) -> str:
+    """SQL for the most that a level weighs, term frequencies included."""
+    if level.is_null:
+        return "0.0"
+    m, u = numbers[level.name]
+    column = level.frequency_of
+    if column is None:
+        return repr(math.log2(m / u))
+    if column not in usual:
+        # Without the share that Splink adjusts from, the rarest value there can be.
+        return repr(math.log2(m / u) - math.log2(LEAST_FREQUENCY))
+    base = math.log2(usual[column])
+    rarity = f'greatest("bits_{column}_l", "bits_{column}_r")'
+    return f"({math.log2(m / u) + base!r} - coalesce({rarity}, {base!r}))"
+
+
+def weight_bound(comparison: Comparison, numbers: dict[str, tuple[float, float]]) -> str:
+    """SQL for the most that a comparison can add to a pair's weight, from what costs next to nothing.
+
+    Parameters
+    ----------
+    numbers
+        m and u by level.
+    """
+    usual = _usual_shares(comparison, numbers)
+    bound = _weight(comparison.levels[-1], numbers, usual)
+    for level in reversed(comparison.levels[:-1]):
+        condition = relaxed(parsed(level.when), most=0)
+        if condition.may_hold == FALSE:
+            continue
+        weight = _weight(level, numbers, usual)
+        if condition.may_hold == condition.must_hold:
+            bound = f"CASE WHEN {condition.may_hold} THEN {weight} ELSE {bound} END"
+            continue
+        possible = weight
+        if condition.may_hold != TRUE:
+            possible = f"CASE WHEN {condition.may_hold} THEN {weight} ELSE {_IMPOSSIBLE} END"
+        bound = f"greatest({possible}, {bound})"
+        if condition.must_hold != FALSE:
+            bound = f"CASE WHEN {condition.must_hold} THEN {weight} ELSE {bound} END"
+    return bound
+
+
+class _OwnColumns:
+    """What each record can work out alone, taken out of conditions on pairs."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, str] = {}
+
+    def rewritten(self, node: sql.Expression) -> sql.Expression:
+        """`node` with each part that speaks of one record only replaced by a column of that record."""
+        side = _side(node)
+        if side is not None:
+            return self._own(node, side, is_hashed=False)
+        if isinstance(node, _EQUALITIES):
+            sides = [_side(node.this), _side(node.expression)]
+            if None not in sides:
+                node.set("this", self._own(node.this, str(sides[0]), is_hashed=True))
+                node.set("expression", self._own(node.expression, str(sides[1]), is_hashed=True))
+                return node
+        for key, value in list(node.args.items()):
+            if isinstance(value, sql.Expression):
+                node.set(key, self.rewritten(value))
+            elif isinstance(value, list):
+                node.set(key, [self.rewritten(v) if isinstance(v, sql.Expression) else v for v in value])
+        return node
+
+    def _own(self, node: sql.Expression, side: str, is_hashed: bool) -> sql.Expression:
+        bare = node.copy()
+        for column in list(bare.find_all(sql.Column)):
+            replaced = sql.column(column.name.removesuffix(f"_{side}"), quoted=True)
+            if column is bare:
+                bare = replaced
+            else:
+                column.replace(replaced)
+        own = text(bare)
+        if is_hashed:
+            own = f"CASE WHEN {own} IS NOT NULL THEN hash({own}) END"
+        name = self.columns.setdefault(own, f"own_{len(self.columns)}")
+        return sql.column(f"{name}_{side}", quoted=True)
+
+
+def _side(node: sql.Expression) -> str | None:
+    """`l` or `r` where all columns are of that record."""
+    sides = {column.name[-1] for column in node.find_all(sql.Column)}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], floor: float) -> pl.DataFrame:
+    """`frame` with `bits_<column>`: log2 of the value's term frequency, null where there is none."""
+    known = pl.DataFrame(
+        {column: list(frequencies), "share": list(frequencies.values())},
+        schema={column: pl.String, "share": pl.Float64},
+    )
+    share = pl.max_horizontal(pl.col("share").fill_null(floor), pl.lit(LEAST_FREQUENCY))
+    return (
+        frame.join(known, on=column, how="left", maintain_order="left")
+        .with_columns(pl.when(pl.col(column).is_not_null()).then(share.log(2)).alias(f"bits_{column}"))
+        .drop("share")
+    )
+
+
+def prune(
+    con: duckdb.DuckDBPyConnection,
+    frame: pl.DataFrame,
+    comparisons: Sequence[Comparison],
+    numbers: Numbers,
+    content: Mapping[str, Any],
+    least_weight: float,
+) -> None:
+    """Drop from table `candidates` pairs whose weight is surely below `least_weight`.
+
+    Parameters
+    ----------
+    frame
+        the columns that the comparisons read, and `unique_id`.
+    numbers
+        m and u by comparison and level.
+    content
+        of the frozen model: its prior and term frequencies.
+    """
+    bounds = " + ".join(f"({weight_bound(c, numbers[c.name])})" for c in comparisons)
+    own = _OwnColumns()
+    total = text(own.rewritten(parsed(bounds)))
+    for column in frequency_columns(comparisons):
+        shares = content["frequencies"][column]
+        frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
+    con.register("_records", with_marks(frame, bounds).to_arrow())
+    listed = ", ".join(f'{expression} AS "{name}"' for expression, name in own.columns.items())
+    con.execute(f"CREATE OR REPLACE TABLE own_columns AS SELECT unique_id, {listed} FROM _records")
+    con.unregister("_records")
+    sides = ", ".join(f'{side}."{name}" AS "{name}_{side}"' for name in own.columns.values() for side in "lr")
+    least = least_weight - MARGIN - math.log2(content["prior"] / (1 - content["prior"]))
+    con.execute(f"""
+        CREATE OR REPLACE TABLE hopeful AS
+        SELECT match_key, join_key_l, join_key_r FROM (
+            SELECT match_key, join_key_l, join_key_r, {sides}
+            FROM candidates c
+            JOIN own_columns l ON l.unique_id = c.join_key_l
+            JOIN own_columns r ON r.unique_id = c.join_key_r
+        ) WHERE {total} >= {least!r}
+    """)
+    con.execute("DROP TABLE own_columns")
+    con.execute("DROP TABLE candidates")
+    con.execute("ALTER TABLE hopeful RENAME TO candidates")
