@@ -11,6 +11,7 @@ from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.key_order import in_key_order
 from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.night import Night
 from crm_hygiene.writeback import MappedObject, TargetPolicy, mapped_objects, plan_changes, target_policies
@@ -112,7 +113,7 @@ def _compute(night: Night) -> Tables:
     def compared(table: str) -> pl.DataFrame:
         contract = contract_of(table)
         names = [c for c in contract.column_names if c in asked | _ALWAYS or c in contract.key]
-        return night.lake.scan(contract).select(names).collect().sort(contract.key)
+        return in_key_order(night.lake.scan(contract).select(names).collect(), contract.key)
 
     def unless(table: str, is_asked: bool) -> pl.DataFrame:
         contract = contract_of(table)
@@ -158,7 +159,7 @@ def _policies(night: Night, computed: Tables | None) -> str:
 
 def _figures(night: Night) -> dict[str, Any]:
     """The plan at a glance: counts per kind and field, and samples with personal values masked."""
-    plan = night.lake.read(contract_of("writeback.changes"))
+    plan = night.lake.scan(contract_of("writeback.changes")).collect()
     objects = mapped_objects(night.mappings, night.config.targets)
     seen = with_masks(samples(plan, _SAMPLES), objects)
     return {

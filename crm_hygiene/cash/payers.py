@@ -114,6 +114,12 @@ def _is_valid() -> pl.Expr:
     )
 
 
+def _parties(tied: pl.DataFrame, name: str) -> pl.DataFrame:
+    """(`p`, a list of distinct parties, sorted)."""
+    distinct = tied.select("p", "party").unique().sort("p", "party")
+    return distinct.group_by("p", maintain_order=True).agg(pl.col("party").alias(name))
+
+
 def identify_payers(
     payments: pl.DataFrame,
     invoices: pl.DataFrame,
@@ -161,19 +167,22 @@ def identify_payers(
         ]
     ).drop_nulls("key")
     found = asked.join(keys, on="key").filter(_is_valid())
-    by, party = pl.col("payer_by"), pl.col("party")
-    is_name = by == "name"
-    grouped = found.group_by("p").agg(
-        party.filter(~is_name).unique().sort().alias("strong"),
-        party.filter(is_name).unique().sort().alias("named"),
-        by.filter(~is_name).replace_strict(_BY_RANK, return_dtype=pl.Int64).min().alias("rank"),
+    is_name = pl.col("payer_by") == "name"
+    ranks_of = (
+        found.filter(~is_name)
+        .with_columns(rank=pl.col("payer_by").replace_strict(_BY_RANK, return_dtype=pl.Int64))
+        .group_by("p")
+        .agg(pl.col("rank").min())
     )
-    who = payments.select("p", (name_key()).alias("name")).join(
-        grouped, on="p", how="left", maintain_order="left"
-    )
+    who = payments.select("p", (name_key()).alias("name"))
+    for parties in (
+        _parties(found.filter(~is_name), "strong"),
+        _parties(found.filter(is_name), "named"),
+        ranks_of,
+        _parties(asked.join(learned, on="key"), "before"),
+    ):
+        who = who.join(parties, on="p", how="left", maintain_order="left")
     nobody = pl.lit([], dtype=pl.List(pl.String))
-    history = asked.join(learned, on="key").group_by("p").agg(party.unique().sort().alias("before"))
-    who = who.join(history, on="p", how="left", maintain_order="left")
     who = who.with_columns(pl.col("strong", "named", "before").fill_null(nobody))
     strangers = who.filter(
         (pl.col("strong").list.len() == 0) & (pl.col("named").list.len() == 0) & pl.col("name").is_not_null()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,7 @@ from crm_hygiene.golden.lead_states import build_lead_states, unknown_statuses
 from crm_hygiene.golden.leads import build_leads, conversion_notes, live_leads
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.relationships import build_relationships
+from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.deliverability import undeliverable
 from crm_hygiene.survivorship.pins import PINS, pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
@@ -44,6 +46,36 @@ class Golden:
     consent_events: pl.DataFrame
     provenance: Provenance
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Firms:
+    """golden.accounts with what it is made of: the choices, circles of parents, members that live."""
+
+    accounts: pl.DataFrame
+    choices: list[Choice]
+    circles: pl.DataFrame
+    living: pl.DataFrame
+
+
+def _build_firms(
+    organisations: pl.DataFrame,
+    members: pl.DataFrame,
+    interactions: pl.DataFrame,
+    log: pl.DataFrame,
+    rules: Rules,
+    as_of: datetime,
+    systems: Mapping[str, str],
+    questions: pl.DataFrame | None,
+) -> _Firms:
+    bounced = undeliverable(interactions, organisations, "email", rules.bounces, systems)
+    firms = gather_organisations(organisations, members, rules, systems, bounced)
+    pins = pins_of_entities(log, members, "accounts")
+    firms, circles = without_circles(firms, rules, as_of, pins)
+    choices = choose_fields(firms, "accounts", rules, as_of, pins)
+    accounts = build_accounts(firms, choices, circles, rules, as_of, questions)
+    living = members.filter(pl.col("entity_id").is_in(firms.entities.implode()))
+    return _Firms(accounts, choices, circles, living)
 
 
 def build_golden(
@@ -74,41 +106,65 @@ def build_golden(
     linked.*_members; entities whose every record is deleted have no row, while their statements of consent
     stay in the ledger. `memory` is what is known of consent besides.
     """
-    affiliations = affiliate_people(people, organisations, organisation_members, systems)
-    bounced = undeliverable(interactions, people, "email_normalised", rules.bounces, systems)
-    persons = gather_people(people, person_members, affiliations, rules, systems, bounced)
     log = contract_of(PINS).empty() if pins is None else pins
-    person_pins = pins_of_entities(log, person_members, "contacts")
-    person_choices = choose_fields(persons, "contacts", rules, as_of, person_pins)
-    living = person_members.filter(pl.col("entity_id").is_in(persons.entities.implode()))
-    consent = effective_consent(people, living, consents, interactions, systems, bounced, memory)
-    contacts = build_contacts(persons, person_choices, consent.contacts, rules, as_of, questions)
-
-    bounced = undeliverable(interactions, organisations, "email", rules.bounces, systems)
-    companies = gather_organisations(organisations, organisation_members, rules, systems, bounced)
-    company_pins = pins_of_entities(log, organisation_members, "accounts")
-    companies, circles = without_circles(companies, rules, as_of, company_pins)
-    company_choices = choose_fields(companies, "accounts", rules, as_of, company_pins)
-    living_companies = organisation_members.filter(pl.col("entity_id").is_in(companies.entities.implode()))
     users = contract_of("conformed.users").empty() if users is None else users
     versions = contract_of("conformed.person_versions").empty() if versions is None else versions
     if opportunities is None:
         opportunities = contract_of("conformed.opportunities").empty()
     lead_rules = lead_rules or load_lead_rules()
-    relationships = build_relationships(persons, versions, living_companies, systems)
-    tied = tie_people(interactions, people, living, systems)
-    matchable = matchable_accounts(
-        people, living, affiliations, organisations, living_companies, tied, opportunities, systems
-    )
-    inquiries = live_leads(people, living)
-    states = build_lead_states(inquiries, versions, systems, lead_rules)
-    leads = build_leads(
-        inquiries, states, matchable, people, living, organisations, opportunities, users, systems, lead_rules
-    )
-    activities = build_activities(tied, contacts, relationships, leads, states, living_companies, systems)
+    # Most steps keep one core busy, so what does not need each other is computed side by side.
+    with ThreadPoolExecutor(1, thread_name_prefix="golden") as beside:
+        pending_firms = beside.submit(
+            _build_firms,
+            organisations,
+            organisation_members,
+            interactions,
+            log,
+            rules,
+            as_of,
+            systems,
+            questions,
+        )
+        affiliations = affiliate_people(people, organisations, organisation_members, systems)
+        bounced = undeliverable(interactions, people, "email_normalised", rules.bounces, systems)
+        persons = gather_people(people, person_members, affiliations, rules, systems, bounced)
+        living = person_members.filter(pl.col("entity_id").is_in(persons.entities.implode()))
+        firms = pending_firms.result()
+
+        pending_consent = beside.submit(
+            effective_consent, people, living, consents, interactions, systems, bounced, memory
+        )
+        person_pins = pins_of_entities(log, person_members, "contacts")
+        person_choices = choose_fields(persons, "contacts", rules, as_of, person_pins)
+        relationships = build_relationships(persons, versions, firms.living, systems)
+        consent = pending_consent.result()
+
+        pending_contacts = beside.submit(
+            build_contacts, persons, person_choices, consent.contacts, rules, as_of, questions
+        )
+        tied = tie_people(interactions, people, living, systems)
+        matchable = matchable_accounts(
+            people, living, affiliations, organisations, firms.living, tied, opportunities, systems
+        )
+        inquiries = live_leads(people, living)
+        states = build_lead_states(inquiries, versions, systems, lead_rules)
+        leads = build_leads(
+            inquiries,
+            states,
+            matchable,
+            people,
+            living,
+            organisations,
+            opportunities,
+            users,
+            systems,
+            lead_rules,
+        )
+        contacts = pending_contacts.result()
+    activities = build_activities(tied, contacts, relationships, leads, states, firms.living, systems)
     return Golden(
         contacts=contacts,
-        accounts=build_accounts(companies, company_choices, circles, rules, as_of, questions),
+        accounts=firms.accounts,
         leads=leads,
         lead_states=states,
         relationships=relationships,
@@ -118,14 +174,14 @@ def build_golden(
             *conversion_notes(leads),
             *untied_notes(activities),
             *vague_notes(consent.statements),
-            *(f"accounts: {problem}" for problem in circles["hierarchy_problem"].head(10)),
+            *(f"accounts: {problem}" for problem in firms.circles["hierarchy_problem"].head(10)),
         ),
         consents=consent.consents,
         consent_events=consent.events,
         provenance=Provenance(
             choices=(
                 *(("contacts", c) for c in person_choices),
-                *(("accounts", c) for c in company_choices),
+                *(("accounts", c) for c in firms.choices),
             ),
             stated=consent.provenance,
             rules=rules,

@@ -41,12 +41,11 @@ def best_first(choices: Sequence[Choice], columns: Sequence[str], entities: int)
         )
         pinned = choice.pinned.select("entity", value=column, rank=pl.lit(0, dtype=pl.Int64))
         parts.append(pl.concat([pinned, ranked]).with_columns(place=pl.lit(place)))
-    stated = (
-        pl.concat(parts)
-        .filter(pl.col("value").is_not_null())
-        .sort("entity", "rank", "place", "value")
-        .unique(["entity", "value"], keep="first", maintain_order=True)
-    )
+    stated = pl.concat(parts).filter(pl.col("value").is_not_null())
+    # One column without pins is in this order already.
+    if len(parts) > 1 or (stated["rank"] == 0).any():
+        stated = stated.sort("entity", "rank", "place")
+    stated = stated.unique(["entity", "value"], keep="first", maintain_order=True)
     return _lists(stated, entities)
 
 

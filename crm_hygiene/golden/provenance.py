@@ -12,6 +12,7 @@ from datetime import datetime
 
 import polars as pl
 
+from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import contract_of
 from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.pins import PINS
@@ -44,7 +45,10 @@ class Provenance:
     as_of: datetime
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        """Frames in the contract's shape."""
+        """Frames in the contract's shape; the next one is made while the last one is used."""
+        return ahead(self._frames())
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
         for table, choice in self.choices:
             for column in choice.rule.columns:
                 yield trace_column(table, column, choice, self.rules, self.as_of)
@@ -97,14 +101,16 @@ def trace_column(table: str, column: str, choice: Choice, rules: Rules, as_of: d
             "file",
             "landed_at",
             "row_number",
-            _rule_text(choice).alias("rule"),
+            _rules_in_words(frame, choice).alias("rule"),
             pl.when(is_other).then("other").alias("runner_up"),
             pl.when(is_other).then("other_source").alias("runner_up_source"),
             pl.when(is_other).then("other_record_id").alias("runner_up_record_id"),
             "observed_at",
         )
     )
-    return pl.concat([traced, _trace_pins(table, column, choice)]).sort("entity_id")
+    pinned = _trace_pins(table, column, choice)
+    # Without pins the rows are in the order of entities, which is that of their ids.
+    return traced if pinned.is_empty() else pl.concat([traced, pinned]).sort("entity_id")
 
 
 def _trace_pins(table: str, column: str, choice: Choice) -> pl.DataFrame:
@@ -146,11 +152,26 @@ def _trace_pins(table: str, column: str, choice: Choice) -> pl.DataFrame:
     )
 
 
+def _rules_in_words(frame: pl.DataFrame, choice: Choice) -> pl.Series:
+    """What settled each row's choice. A text is made once for all rows that say the same: few thousand."""
+    said = frame.select(
+        "decided",
+        "candidate_count",
+        "source",
+        pl.col("trust").round(2),
+        pl.when(pl.col("decided") == "validity").then("test").alias("test"),
+        pl.when(pl.col("decided") == "only").then("size").alias("size"),
+    )
+    texts = said.unique().with_columns(rule=_rule_text(choice))
+    found = said.join(texts, on=said.columns, how="left", nulls_equal=True, maintain_order="left")
+    return found["rule"]
+
+
 def _rule_text(choice: Choice) -> pl.Expr:
     """What settled the choice, in words, per row."""
     strategies = list(choice.rule.strategies)
     count = pl.col("candidate_count")
-    trust = pl.format("trust {} {}", pl.col("source"), pl.col("trust").round(2))
+    trust = pl.format("trust {} {}", pl.col("source"), pl.col("trust"))
     text = pl.when(pl.col("decided") == "trust").then(pl.format("{}, best of {}", trust, count))
     for decided, phrase in _PHRASES.items():
         words = pl.format(f"{phrase} of {{}}", count)
