@@ -163,8 +163,12 @@ class NightHistory(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         super().__init__(base_dir, inst_data)
-        self._run_storage = KeptRuns(self._run_storage._conn_string)
-        self._event_log_storage = KeptEvents(self._event_log_storage._base_dir)
+        try:
+            address, folder = self._run_storage._conn_string, self._event_log_storage._base_dir
+        except AttributeError:
+            return  # a Dagster that names them otherwise: its own storage serves as well, only slower
+        self._run_storage = KeptRuns(address)
+        self._event_log_storage = KeptEvents(folder)
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> NightHistory:

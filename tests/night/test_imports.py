@@ -1,0 +1,36 @@
+"""A night pays for what it uses: one that finds nothing new imports no gate engine and no linkage engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from .project import Project
+
+NOT_NEEDED = ("great_expectations", "splink", "sqlglot", "altair", "scipy", "ortools", "pyspark")
+
+_NIGHT = """
+import sys
+from pathlib import Path
+from assets.night import run_night
+
+outcome = run_night(Path(sys.argv[1]), lambda step, text: None)
+print(outcome.is_success, *sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+def test_a_night_with_nothing_new_imports_no_engine(project: Project) -> None:
+    before = project.versions()
+    told = subprocess.run(
+        [sys.executable, "-c", _NIGHT, str(project.config_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=project.folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    ).stdout
+    is_success, *modules = told.strip().split("\n")[-1].split()
+    assert is_success == "True"
+    assert not set(NOT_NEEDED) & set(modules)
+    assert project.versions() == before
