@@ -56,10 +56,10 @@ def versions_of(lake: Lake) -> dict[str, int]:
     return {table: version for table, version in live.items() if version is not None}
 
 
-def write_night(lake: Lake, number: int, ended_at: datetime) -> None:
+def write_night(lake: Lake, number: int, ended_at: datetime, appends: int = _APPENDS) -> None:
     """What one night commits, and its record."""
     texts = {"run_id": f"n{number}", "inputs": f"i{number}"}
-    for part in range(_APPENDS):
+    for part in range(appends):
         lake.append(APPENDED, [_rows(f"{number}-{part}")], texts, once=f"{number}-{part}")
     lake.publish(PUBLISHED, _rows(*(f"{number}-{n}" for n in range(5))), texts)
     lake.replace_rows(REPLACED, _rows(f"{number}"), "status", "succeeded", texts)
@@ -93,12 +93,14 @@ def standing(lake: Lake, night: int) -> Standing:
     )
 
 
-def simulate(lake: Lake, nights: int, upkeep_every: int | None) -> Iterator[tuple[int, datetime]]:
+def simulate(
+    lake: Lake, nights: int, upkeep_every: int | None, appends: int = _APPENDS
+) -> Iterator[tuple[int, datetime]]:
     """Write nights one day apart, the last of them today; yields each with its time once it is over."""
     first = datetime.now(UTC).replace(microsecond=0) - timedelta(days=nights)
     for number in range(nights):
         ended_at = first + timedelta(days=number)
-        write_night(lake, number, ended_at)
+        write_night(lake, number, ended_at, appends)
         if upkeep_every is not None and number % upkeep_every == upkeep_every - 1:
             # Files go out of use within seconds here: only what is needed protects them.
             keep_up(lake, SETTINGS, ended_at, keep_hours=0)

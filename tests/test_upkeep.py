@@ -54,23 +54,23 @@ def test_a_hundred_nights(lake: Lake) -> None:
     """Nights of the last 14 days can all be read after every upkeep; files do not grow with the nights."""
     ended: dict[int, datetime] = {}
     counted = []
-    for number, ended_at in simulate(lake, nights=100, upkeep_every=7):
+    for number, ended_at in simulate(lake, nights=100, upkeep_every=7, appends=1):
         ended[number] = ended_at
         if number % 7 == 6:
             counted.append(standing(lake, number))
-        if number % 21 != 20:
+        if number not in (34, 97):
             continue
         runs = lake.read(contract_of("audit.runs"))
         recent = runs.filter(pl.col("ended_at") >= ended_at - timedelta(days=SETTINGS.keep_days))
         assert recent.height == SETTINGS.keep_days + 1
         for run_id, text in recent.select("run_id", "read_versions").iter_rows():
             then, night = json.loads(text), int(run_id[1:])
-            assert lake.read(APPENDED, then[APPENDED.table]).height == 3 * (night + 1)
+            assert lake.read(APPENDED, then[APPENDED.table]).height == night + 1
             assert lake.read(PUBLISHED, then[PUBLISHED.table])["run_id"][0] == f"{night}-0"
             assert lake.read(REPLACED, then[REPLACED.table])["run_id"].to_list() == [f"{night}"]
             pins = json.loads(lake.metadata(MEMBERS.table, then[MEMBERS.table])["pins"])
             assert lake.read(REGISTER, pins[REGISTER.table])["run_id"].to_list() == [f"{night // 10 * 10}"]
-    assert lake.read(APPENDED).height == 300
+    assert lake.read(APPENDED).height == 100
     settled = counted[4:]  # from five weeks on, all that is kept has once been there
     assert max(s.all_files for s in settled) <= 1.2 * min(s.all_files for s in settled)
     assert max(s.live_files for s in settled) <= len(TABLES) + 1
