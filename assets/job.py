@@ -22,6 +22,7 @@ from assets.report import report_assets
 from assets.resources import NightResource
 from assets.signals import signals_assets
 from assets.stewardship import stewardship_assets
+from assets.upkeep import upkeep_job, upkeep_schedule
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config
 from crm_hygiene.night import mappings_of
@@ -85,6 +86,7 @@ def build_defs(
         hooks=openlineage_hooks(config, everything, mappings),
     )
 
+    tidying = upkeep_job(config_path)
     return dg.Definitions(
         assets=dg.map_asset_specs(
             lambda spec: (
@@ -95,8 +97,8 @@ def build_defs(
             everything,
         ),
         asset_checks=quality_checks(),
-        jobs=[job],
-        schedules=[nightly_schedule(config, job)],
+        jobs=[job, tidying],
+        schedules=[nightly_schedule(config, job), upkeep_schedule(config, tidying)],
         sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
         resources={"night": NightResource(config_path=str(config_path) if config_path else None)},
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process

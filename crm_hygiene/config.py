@@ -119,6 +119,21 @@ class LineageConfig(_Section):
     namespace: str = Field(default="crm-hygiene", min_length=1)
 
 
+class UpkeepConfig(_Section):
+    """When the lake is tidied, and what stays.
+
+    A version can be looked back to for `keep_days` days. Files below half of `target_file_megabytes` are
+    small; a table with `least_small_files` of them is compacted. `z_order` names tables to be sorted by
+    columns that queries filter on, as {golden.provenance: [entity_id]}; docs/upkeep.md says when that gains.
+    """
+
+    cron: str = "0 12 * * 0"
+    keep_days: int = Field(default=30, ge=1)
+    target_file_megabytes: int = Field(default=128, ge=1)
+    least_small_files: int = Field(default=8, ge=2)
+    z_order: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
 class ScheduleConfig(_Section):
     """When Dagster starts the night."""
 
@@ -138,6 +153,7 @@ class Config(_Section):
     catalog: CatalogConfig = CatalogConfig()
     model: ModelConfig = ModelConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    upkeep: UpkeepConfig = UpkeepConfig()
     lineage: LineageConfig = LineageConfig()
     targets: tuple[str, ...] = ("salesforce", "hubspot", "dynamics")
     target_files: tuple[Path, ...] = ()

@@ -16,7 +16,13 @@ from typing import Any, TypeVar
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
@@ -26,6 +32,7 @@ from crm_hygiene.fingerprint import content_of
 from crm_hygiene.lake_constraints import outdated
 from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
+from crm_hygiene.lake_tidying import Tidying
 from crm_hygiene.lake_versions import (
     COMMIT_TEXTS,
     Publication,
@@ -38,12 +45,16 @@ from crm_hygiene.lake_versions import (
 )
 from crm_hygiene.lease import LeaseTable, check_held
 
-__all__ = ["Lake", "Publication", "Snapshot", "Statistics", "TableVersion"]
+__all__ = ["Lake", "Publication", "Snapshot", "Statistics", "TableVersion", "Tidying"]
 
 # Tries of a write that others keep overtaking; with the night's lock, none ever does.
 _ATTEMPTS = 20
 
-_TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 30 days"}
+# Upkeep knows of files that went out of use as long as checkpoints name them.
+_TABLE_PROPERTIES = {
+    "delta.logRetentionDuration": "interval 30 days",
+    "delta.deletedFileRetentionDuration": "interval 30 days",
+}
 
 
 def _in_short(error: Exception) -> str:
@@ -95,6 +106,9 @@ class Lake:
         try:
             return DeltaTable(address, version=version, storage_options=self.storage_options or None)
         except TableNotFoundError:
+            # Also said of a version whose commits are no longer in the log; that is no empty table.
+            if version is not None and self._fresh(table) is not None:
+                raise LakeError(f"{table}: version {version} is no longer in the lake") from None
             return None
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table}: the lake cannot be read: {error}") from error
@@ -118,9 +132,9 @@ class Lake:
         found = self._open(table)
         return None if found is None else found.version
 
-    def metadata(self, table: str) -> dict[str, Any]:
-        """What the last commit says of itself: run, rules, inputs, content; empty if there is none."""
-        found = self._open(table)
+    def metadata(self, table: str, version: int | None = None) -> dict[str, Any]:
+        """What a commit, by default the last, says of itself: run, rules, inputs, content; empty if none."""
+        found = self._open(table, version)
         if found is None:
             return {}
         return {k: v for k, v in found.last_commit.items() if k in COMMIT_TEXTS}
@@ -144,7 +158,7 @@ class Lake:
     def versions(self, table: str) -> list[TableVersion]:
         """The commits that changed rows, as far back as the log goes, oldest first."""
         found = self._open(table)
-        return [] if found is None else row_versions(reversed(found.delta.history()))
+        return [] if found is None else row_versions(reversed(found.commits()))
 
     def statistics(self, table: str) -> Statistics | None:
         """Rows, bytes, files and nulls of the live version, from the log alone; None if there is none."""
@@ -407,6 +421,37 @@ class Lake:
             )
         except OSError as error:
             raise LakeError(f"{self.uri}: the lake cannot be read: {_in_short(error)}") from error
+
+    def stored(self, table: str) -> dict[str, int]:
+        """Bytes of every file of a table, past versions and log included, by name below the table."""
+        root = Path(self.table_uri(table))
+        try:
+            if is_folder(self.uri):
+                paths = (path for path in root.rglob("*") if path.is_file())
+                return {path.relative_to(root).as_posix(): path.stat().st_size for path in paths}
+            handler = DeltaStorageHandler(self.table_uri(table), self.storage_options or None)
+            return StoreFiles(handler).files()
+        except OSError as error:
+            raise LakeError(f"{table}: the lake cannot be read: {_in_short(error)}") from error
+
+    def tidying(self, table: str) -> Tidying:
+        """The table opened to be tidied; its rows and its state stay as they are."""
+        check_held(self.uri)
+        delta = self._fresh(table)
+        if delta is None:
+            raise LakeError(f"{table}: there is no such table to tidy")
+        opened = OpenTable(self.table_uri(table), delta)
+        last = opened.last_commit
+        texts = {name: last[name] for name in COMMIT_TEXTS if name in last} | {"content": state_of(last)}
+
+        def commit_options(more: Mapping[str, str]) -> dict[str, Any]:
+            # A commit that tidies leaves the log alone: what may go of it is decided with what is needed.
+            return {
+                "commit_properties": self._properties({**texts, **more}),
+                "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
+            }
+
+        return Tidying(table, opened, commit_options, lambda: self.stored(table))
 
     def files(self) -> StoreFiles:
         """Plain files in the lake's object store."""

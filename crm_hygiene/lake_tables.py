@@ -67,8 +67,16 @@ class OpenTable:
     def last_commit(self) -> dict[str, Any]:
         """The commit that made this version, with its `version`."""
         if self._last_commit is None:
-            self._last_commit = dict(self.delta.history(1)[0])
+            # Asked for one commit, Delta gives those that came since this version as well, newest first,
+            # numbered as if the first were this one.
+            self._last_commit = {**self.delta.history(1)[-1], "version": self.version}
         return self._last_commit
+
+    def commits(self) -> list[dict[str, Any]]:
+        """The commits up to this version that the log still tells, newest first, each with its `version`."""
+        since = len(self.delta.history(1)) - 1
+        found = self.delta.history()[since:]
+        return [{**commit, "version": self.version - age} for age, commit in enumerate(found)]
 
     def is_live(self) -> bool:
         """Whether nothing was committed since; see the module on what that means in an object store."""

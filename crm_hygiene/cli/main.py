@@ -31,6 +31,7 @@ from crm_hygiene.cli.review import app as review_app
 from crm_hygiene.cli.status import show_status, status_of
 from crm_hygiene.cli.summary import show_summary
 from crm_hygiene.cli.tables import show_frame
+from crm_hygiene.cli.upkeep import upkeep
 from crm_hygiene.cli.writeback import app as writeback_app
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 app.command()(explain)
 app.add_typer(model_app)
+app.command()(upkeep)
 app.command("evaluate")(evaluate_command)
 app.add_typer(review_app)
 app.add_typer(pin_app)
