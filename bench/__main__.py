@@ -1,8 +1,9 @@
-"""`python -m bench [night|linkage|cash|tryton] [options]`: measure, print a table, keep the figures as JSON.
+"""`python -m bench [night|linkage|cash|tryton|spark] [options]`: measure, print a table, keep the figures as JSON.
 
 night (the default)  whole nights on sample exports: time, memory, accuracy
 linkage              accuracy on public data sets, beside plain Splink
 cash                 reconciliation of generated ledgers with truth, beside naive SQL
+spark                linkage with one frozen model on both engines: equal entities, cost as ratios
 tryton               no benchmark but a proof: write-back and undo on a real Tryton (`make tryton` first)
 """
 
@@ -14,13 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import night
+from bench import night, spark
 from bench.cash import report as cash
 from bench.linkage import report
 from bench.tryton import circle
 
 HERE = Path(__file__).parent
-COMMANDS = {"night": night, "linkage": report, "cash": cash, "tryton": circle}
+COMMANDS = {"night": night, "linkage": report, "cash": cash, "tryton": circle, "spark": spark}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -168,10 +168,7 @@ def score(
     load(con, "records", compared[ids["id"].sort()])
     with quiet_splink():
         linker = frozen_linker(con, comparisons, model, "candidates")
-        # A little below, so that rounding to 6 places decides at the edge and not the last bit.
-        predicted = linker.inference.predict(
-            threshold_match_weight=match_weight_of(settings.review_low) - 0.01
-        )
+        predicted = linker.inference.predict(threshold_match_weight=prediction_threshold(settings))
         gammas = ", ".join(f'"gamma_{c.name}"' for c in comparisons)
         scored = fetch(
             con,
@@ -180,6 +177,18 @@ def score(
         )
         predicted.drop_table_from_database_and_remove_from_cache()
     con.execute("DROP TABLE records")
+    return as_scores(scored, comparisons, rules, settings)
+
+
+def prediction_threshold(settings: LinkageSettings) -> float:
+    """Weight from which Splink gives a pair: a little below, so that rounding to 6 places decides at the edge."""
+    return match_weight_of(settings.review_low) - 0.01
+
+
+def as_scores(
+    scored: pl.DataFrame, comparisons: list[Comparison], rules: dict[int, str], settings: LinkageSettings
+) -> pl.DataFrame:
+    """Splink's prediction, whichever engine made it, in the shape that `score` gives."""
     return (
         scored.select(
             l=pl.min_horizontal("unique_id_l", "unique_id_r").cast(pl.Int64),
