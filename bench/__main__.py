@@ -1,4 +1,4 @@
-"""`python -m bench [night|linkage|cash|tryton|spark] [options]`: measure, print a table, keep the figures as JSON.
+"""`python -m bench [night|linkage|cash|tryton|spark] [options]`: measure, print, keep the figures as JSON.
 
 night (the default)  whole nights on sample exports: time, memory, accuracy
 linkage              accuracy on public data sets, beside plain Splink

@@ -1,7 +1,7 @@
 """Linkage alone in a process of its own: `python -m bench.one_link hygiene.yaml folder`.
 
-Both kinds are linked anew from the conformed tables of the lake, with the models in use and an empty register.
-The tables go to `folder`/<kind>_<name>.parquet, the figures to `folder`/figures.json.
+Both kinds are linked anew from the conformed tables of the lake, with the models in use and an empty
+register. The tables go to `folder`/<kind>_<name>.parquet, the figures to `folder`/figures.json.
 """
 
 from __future__ import annotations

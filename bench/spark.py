@@ -93,9 +93,8 @@ def show(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     duckdb, spark = found["duckdb"], found["spark"]
-    console.print(
-        f"Spark to DuckDB: CPU {_cpu(spark) / _cpu(duckdb):.1f}, wall {spark['wall_s'] / duckdb['wall_s']:.1f}"
-    )
+    cpu, wall = _cpu(spark) / _cpu(duckdb), spark["wall_s"] / duckdb["wall_s"]
+    console.print(f"Spark to DuckDB: CPU {cpu:.1f}, wall {wall:.1f}")
     differing = found["differing_tables"]
     console.print(f"tables that differ: {', '.join(differing)}" if differing else "every table is equal")
 

@@ -77,8 +77,8 @@ class SparkConfig(_Section):
     """Spark, where `engine: spark` links on it.
 
     `master` is `local[2]`, two cores of this machine, or a cluster's, as `spark://host:7077`. `memory` is the
-    heap of this machine's Java process and of each worker's, as Java writes it. `work_folder` is where
-    tables are handed over; with a cluster it has the same path on this machine and the workers. `settings` are
+    heap of this machine's Java process and of each worker's, as Java writes it. `work_folder` is where tables
+    are handed over; with a cluster it has the same path on this machine and the workers. `settings` are
     any others of Spark's, by name; they win.
     """
 

@@ -181,7 +181,7 @@ def score(
 
 
 def prediction_threshold(settings: LinkageSettings) -> float:
-    """Weight from which Splink gives a pair: a little below, so that rounding to 6 places decides at the edge."""
+    """Weight from which Splink gives a pair: a little low, so that rounding to 6 places decides."""
     return match_weight_of(settings.review_low) - 0.01
 
 

@@ -30,8 +30,10 @@ FAMILY = (
     "de la Cruz",
 )
 FIRMS = (
-    "Bäckerei Müller GmbH", "Baeckerei Mueller", "Nordwind Logistics 2", "Nordwind Logistik 3", "Acme Widgets Inc",
-    "ACME Widget", "Société Générale", "Foo & Bar Holdings", "International Business Machines", "IBM",
+    "Bäckerei Müller GmbH", "Baeckerei Mueller", "Nordwind Logistics 2", "Nordwind Logistik 3",
+    "Acme Widgets Inc",
+    "ACME Widget", "Société Générale", "Foo & Bar Holdings",
+    "International Business Machines", "IBM",
 )  # fmt: skip
 STREETS = ("Hauptstraße 5", "Hauptstr. 5", "Main St 12", "12 Main Street", "Rue de l'Église 3", None)
 BIRTHS = (None, date(1980, 2, 3), date(1980, 3, 2), date(1981, 2, 3), date(1975, 11, 30))

@@ -32,13 +32,13 @@ JARO_WINKLER = "duckdb_jaro_winkler_similarity"
 Translation = Callable[..., str]
 
 
-class _Unknown(Exception):
+class _UnknownError(Exception):
     """A part of a condition for which no equal expression is known."""
 
 
 def _whole_number(text: str, least: int) -> str:
     if not text.isdigit() or int(text) < least:
-        raise _Unknown(f"{text} where a whole number from {least} up is expected")
+        raise _UnknownError(f"{text} where a whole number from {least} up is expected")
     return text
 
 
@@ -55,7 +55,7 @@ def _left(text: str, count: str) -> str:
 
 def _split_part(text: str, delimiter: str, part: str) -> str:
     if not delimiter.startswith("'") or delimiter == "''":
-        raise _Unknown("split_part by what is no text of its own")
+        raise _UnknownError("split_part by what is no text of its own")
     return f"split_part({text}, {delimiter}, {_whole_number(part, 1)})"
 
 
@@ -144,7 +144,7 @@ class _Translator:
         while self.at < len(self.tokens) and self._peek() not in ends:
             words.append(self._next())
         if ends and self.at == len(self.tokens):
-            raise _Unknown("brackets that do not match")
+            raise _UnknownError("brackets that do not match")
         return " ".join(words)
 
     def _next(self) -> str:
@@ -160,7 +160,7 @@ class _Translator:
             self.at += 1
             return f"({inside})"
         if kind == "odd" or token in (".", ":", ")", ","):
-            raise _Unknown(token)
+            raise _UnknownError(token)
         return token
 
     def _named(self, name: str) -> str:
@@ -193,11 +193,11 @@ class _Translator:
             given = {p: f"({a})" for p, a in zip(parameters, arguments, strict=True)}
             return f"({_Translator(body, given).expression()})"
         if name not in FUNCTIONS:
-            raise _Unknown(f"function {name}")
+            raise _UnknownError(f"function {name}")
         try:
             return FUNCTIONS[name](*arguments)
         except TypeError:
-            raise _Unknown(f"function {name} with {len(arguments)} arguments") from None
+            raise _UnknownError(f"function {name} with {len(arguments)} arguments") from None
 
 
 _MACRO_BODIES = _macros()
@@ -213,7 +213,7 @@ def spark_condition(sql: str) -> str:
     """
     try:
         return _Translator(sql, {}).expression()
-    except _Unknown as unknown:
+    except _UnknownError as unknown:
         raise ConfigurationError(
             f"no equal on Spark is known for {unknown} in {sql!r}; known are "
             f"{', '.join(sorted({*FUNCTIONS, *_MACRO_BODIES}))}"

@@ -46,7 +46,8 @@ def java_home() -> Path:
             return program.parent.parent
         found.append(f"{where}: {program} is {f'Java {version}' if version else 'no Java that runs'}")
     wanted = " or ".join(map(str, SUPPORTED))
+    told = "; ".join(found) or "none by JAVA_HOME or PATH"
     raise ConfigurationError(
-        f"engine: spark needs Java {wanted}; found {'; '.join(found) or 'none by JAVA_HOME or PATH'}. Install "
-        "one (Debian: apt-get install openjdk-17-jre-headless) and set JAVA_HOME, or use engine: duckdb"
+        f"engine: spark needs Java {wanted}; found {told}. Install one (Debian: apt-get install "
+        "openjdk-17-jre-headless) and set JAVA_HOME, or use engine: duckdb"
     )

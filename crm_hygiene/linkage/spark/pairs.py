@@ -85,9 +85,11 @@ def propose(spark: Any, blocks: Blocking, records: pl.DataFrame, folder: Path) -
     )
     spark.sql("""
         SELECT CAST(min(a.rule) AS STRING) AS match_key,
-               least(a.row_number, b.row_number) AS join_key_l, greatest(a.row_number, b.row_number) AS join_key_r
+               least(a.row_number, b.row_number) AS join_key_l,
+               greatest(a.row_number, b.row_number) AS join_key_r
         FROM placed a JOIN placed b ON a.rule = b.rule AND a.key = b.key
-        WHERE a.is_wanted AND (a.row_number < b.row_number OR (NOT b.is_wanted AND a.row_number > b.row_number))
+        WHERE a.is_wanted
+        AND (a.row_number < b.row_number OR (NOT b.is_wanted AND a.row_number > b.row_number))
         GROUP BY 2, 3
     """).write.parquet((folder / "candidates").as_uri())
     spark.catalog.dropTempView("placed")

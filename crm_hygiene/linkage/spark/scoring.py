@@ -57,7 +57,7 @@ def score_on_spark(
         as of `scoring.score`.
     """
     from splink import Linker
-    from splink.backends.spark import SparkAPI
+    from splink.backends import spark as backend
 
     compared = frame.select("unique_id", *compared_columns(frame, comparisons))
     compared.write_parquet(folder / "records.parquet", row_group_size=50_000)
@@ -68,7 +68,10 @@ def score_on_spark(
         _frequencies(frame, column, frequencies[column]).write_parquet(folder / tables[f"tf_{column}"])
     numbers, prior = numbers_of(model, comparisons), model.content["prior"]
     with quiet_splink():
-        api = SparkAPI(spark_session=spark, break_lineage_method="persist", register_udfs_automatically=False)
+        connected: Any = backend.SparkAPI
+        api = connected(
+            spark_session=spark, break_lineage_method="persist", register_udfs_automatically=False
+        )
         registered = {
             name: api.register(spark.read.parquet((folder / path).as_uri())) for name, path in tables.items()
         }

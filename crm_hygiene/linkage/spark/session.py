@@ -1,6 +1,6 @@
 """The Spark session of a night: started with what hygiene.yaml says, with DuckDB's text distances added.
 
-The distances are in functions/*.java, because no function that Spark or Splink's jar brings gives what DuckDB's
+The distances are in functions/*.java, because no function of Spark or of Splink's jar gives what DuckDB's
 gives: theirs compare characters and not bytes, and count transpositions by another rule. Spark compiles
 them with the compiler it carries for its own generated code; workers get them from the driver.
 """
@@ -120,7 +120,7 @@ def session(config: SparkConfig) -> Iterator[Any]:
         if pyspark or a Java for it is missing, or the master does not answer.
     """
     try:
-        from py4j.protocol import Py4JError
+        from py4j.protocol import Py4JError  # type: ignore[import-untyped]
         from pyspark import SparkConf, SparkContext
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
