@@ -9,6 +9,7 @@ from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_known
 from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import FrozenModel, link
+from crm_hygiene.linkage.engine import Engine, engine_of
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.records import KINDS, TABLES, live_records
 from crm_hygiene.linkage.store import (
@@ -27,6 +28,11 @@ _PER_KIND = ("pairs", "fingerprints", "history", "entities", "members")
 
 
 def _compute(night: Night) -> Tables:
+    with engine_of(night.config) as engine:
+        return _linked(night, engine)
+
+
+def _linked(night: Night, engine: Engine | None) -> Tables:
     decisions = night.lake.read(contract_of("stewardship.decisions"))
     settings = settings_of(night)
     tables: Tables = {}
@@ -48,6 +54,7 @@ def _compute(night: Night) -> Tables:
             latest_known(records, judged),
             settings,
             load_night_before(night.lake, kind),
+            engine,
         )
         tables[f"linked.{kind}_pairs"] = linked.pairs
         tables[f"linked.{kind}_fingerprints"] = linked.fingerprints

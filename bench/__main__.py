@@ -1,8 +1,9 @@
-"""`python -m bench [night|linkage|cash|upkeep|tryton] [options]`: measure, print, keep the figures as JSON.
+"""`python -m bench [night|linkage|cash|spark|upkeep|tryton] [options]`: measure, print, keep the figures.
 
 night (the default)  whole nights on sample exports: time, memory, accuracy
 linkage              accuracy on public data sets, beside plain Splink
 cash                 reconciliation of generated ledgers with truth, beside naive SQL
+spark                linkage with one frozen model on both engines: equal entities, cost as ratios
 upkeep               files in the lake over a hundred nights, with and without upkeep
 tryton               no benchmark but a proof: write-back and undo on a real Tryton (`make tryton` first)
 """
@@ -15,13 +16,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import night, upkeep
+from bench import night, spark, upkeep
 from bench.cash import report as cash
 from bench.linkage import report
 from bench.tryton import circle
 
 HERE = Path(__file__).parent
-COMMANDS = {"night": night, "linkage": report, "cash": cash, "tryton": circle, "upkeep": upkeep}
+COMMANDS = {
+    "night": night,
+    "linkage": report,
+    "cash": cash,
+    "spark": spark,
+    "upkeep": upkeep,
+    "tryton": circle,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

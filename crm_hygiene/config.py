@@ -7,7 +7,7 @@ Rules of the domain (survivorship, linkage, cash) are files of their own, named 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -76,6 +76,26 @@ class LimitsConfig(_Section):
     memory: str = Field(default="2GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
     threads: int = Field(default=2, ge=1)
     quality: Path | None = None
+
+
+class SparkConfig(_Section):
+    """Spark, where `engine: spark` links on it.
+
+    `master` is `local[2]`, two cores of this machine, or a cluster's, as `spark://host:7077`. `memory` is the
+    heap of this machine's Java process and of each worker's, as Java writes it. `work_folder` is where tables
+    are handed over; with a cluster it has the same path on this machine and the workers. `settings` are
+    any others of Spark's, by name; they win.
+    """
+
+    master: str = Field(default="local[2]", pattern=r"^(local(\[([0-9]+|\*)\])?|spark://\S+|k8s://\S+|yarn)$")
+    memory: str = Field(default="2g", pattern=r"^[1-9][0-9]*[mg]$")
+    work_folder: Path | None = None
+    settings: dict[Annotated[str, Field(pattern=r"^spark\.")], str] = Field(default_factory=dict)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all of Spark runs in one process on this machine."""
+        return self.master.startswith("local")
 
 
 class CatalogConfig(_Section):
@@ -148,7 +168,8 @@ class Config(_Section):
     lake: LakeConfig = LakeConfig()
     sources: SourcesConfig = SourcesConfig()
     rules: RulesConfig = RulesConfig()
-    engine: Literal["duckdb"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: SparkConfig = SparkConfig()
     limits: LimitsConfig = LimitsConfig()
     catalog: CatalogConfig = CatalogConfig()
     model: ModelConfig = ModelConfig()

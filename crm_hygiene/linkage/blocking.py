@@ -7,6 +7,7 @@ What was done is said in notes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -84,13 +85,35 @@ def _blocks_within(sizes: pl.DataFrame, budget: int) -> tuple[pl.DataFrame, int]
     return kept, int(kept["pairs"].max() or 0)  # type: ignore[arg-type]
 
 
-def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -> Blocking:
+def block_key(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """UInt64 key of the records that agree on `columns`, null where one is missing.
+
+    A hash is enough: a collision only proposes a pair that scoring then refuses.
+    """
+    text = pl.concat_str([pl.col(c) for c in columns], separator="\x1f")
+    return frame.select(pl.when(text.is_not_null()).then(text.hash(seed=7)).alias("key"))["key"]
+
+
+def _block_sizes(number: int, key: pl.Series) -> pl.DataFrame:
+    """`key`, `size` of the blocks of more than one record."""
+    sizes = key.drop_nulls().to_frame().group_by("key").agg(pl.len().cast(pl.Int64).alias("size"))
+    return sizes.filter(pl.col("size") > 1)
+
+
+def blocking(
+    kind: EntityKind,
+    frame: pl.DataFrame,
+    settings: LinkageSettings,
+    sizes_of: Callable[[int, pl.Series], pl.DataFrame] = _block_sizes,
+) -> Blocking:
     """Choose the rules that fit their budget and compute their keys.
 
     Parameters
     ----------
     frame
         comparable columns with block columns, sorted by `unique_id`.
+    sizes_of
+        `key`, `size` of the blocks of more than one record, by number of the rule and its keys.
 
     Raises
     ------
@@ -107,11 +130,8 @@ def blocking(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettings) -
     notes: list[str] = []
     for number, columns in enumerate(settings.rules_of(kind).blocking):
         name = " and ".join(columns)
-        text = pl.concat_str([pl.col(c) for c in columns], separator="\x1f")
-        # A hash is enough: a collision only proposes a pair that scoring then refuses.
-        key = frame.select(pl.when(text.is_not_null()).then(text.hash(seed=7)).alias("key"))["key"]
-        sizes = key.drop_nulls().to_frame().group_by("key").agg(pl.len().cast(pl.Int64).alias("size"))
-        sizes = sizes.filter(pl.col("size") > 1)
+        key = block_key(frame, columns)
+        sizes = sizes_of(number, key)
         if sizes.is_empty():
             continue
         total = int(sizes.select((pl.col("size") * (pl.col("size") - 1) // 2).sum()).item())
@@ -156,7 +176,7 @@ def candidate_pairs(con: duckdb.DuckDBPyConnection, blocks: Blocking, touched: p
     """
     con.execute("CREATE OR REPLACE TABLE proposed (rule INTEGER, l INTEGER, r INTEGER)")
     if blocks.rules:
-        load(con, "blocks", _reached(blocks, touched))
+        load(con, "blocks", reached(blocks, touched))
         for column, number in blocks.numbers.items():
             bit = 1 << number
             con.execute(f"""
@@ -177,17 +197,17 @@ def candidate_pairs(con: duckdb.DuckDBPyConnection, blocks: Blocking, touched: p
     return int(con.execute("SELECT count(*) FROM candidates").fetchall()[0][0])
 
 
-def _reached(blocks: Blocking, touched: pl.Series) -> pl.DataFrame:
+def reached(blocks: Blocking, touched: pl.Series) -> pl.DataFrame:
     """Records that share a block with a touched one: `row_number`, `touched` and their keys."""
-    reached = pl.Series("reached", [False], dtype=pl.Boolean).new_from_index(0, len(touched))
+    shares = pl.Series("reached", [False], dtype=pl.Boolean).new_from_index(0, len(touched))
     for column, number in blocks.numbers.items():
         key = blocks.columns[column]
         wanted = key.filter((touched & (1 << number)) != 0).drop_nulls().unique()
         if len(wanted):
-            reached |= key.is_in(wanted.implode()).fill_null(False)
+            shares |= key.is_in(wanted.implode()).fill_null(False)
     return (
         blocks.columns.with_columns(touched.alias("touched"))
         .with_row_index("row_number")
         .with_columns(pl.col("row_number").cast(pl.Int64))
-        .filter(reached)
+        .filter(shares)
     )

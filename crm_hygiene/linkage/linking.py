@@ -10,9 +10,9 @@ from datetime import datetime
 
 import polars as pl
 
-from crm_hygiene.linkage.blocking import blocking, candidate_pairs
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.decisions import asleep, binding
+from crm_hygiene.linkage.engine import DuckDBEngine, Engine
 from crm_hygiene.linkage.keys import key_links
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_before import NightBefore, Unfinished, fingerprints, unfinished
@@ -20,7 +20,7 @@ from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.preparation import prepare
 from crm_hygiene.linkage.register import Register
 from crm_hygiene.linkage.resolution import Resolution, resolve
-from crm_hygiene.linkage.scoring import known_comparisons, score
+from crm_hygiene.linkage.scoring import known_comparisons
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.training import train
 
@@ -59,6 +59,7 @@ def link(
     as_of: datetime,
     settings: LinkageSettings | None = None,
     before: NightBefore | None = None,
+    engine: Engine | None = None,
 ) -> Linkage:
     """Link the records of one kind of entity.
 
@@ -81,11 +82,13 @@ def link(
         thresholds, budgets and rules; None takes `rules.yaml`.
     before
         what the night before scored; None, or another model, rules or program, scores every pair.
+    engine
+        who counts, proposes and scores pairs; None is DuckDB on this machine.
 
     Returns
     -------
     Linkage
-        the same for the same input, in any row order and on any number of threads.
+        the same for the same input, in any row order, on any number of threads and on either engine.
     """
     settings = settings or LinkageSettings()
     prepared = prepare(kind, records, settings)
@@ -98,12 +101,12 @@ def link(
             model, trained = train(con, kind, frame, settings)
             notes += trained
         frame = with_model_words(kind, frame, model.content)
-        blocks = blocking(kind, frame, settings)
+        at_work = engine or DuckDBEngine(con)
+        blocks = at_work.blocking(kind, frame, settings)
         comparisons, fallen = known_comparisons(model, settings, frame)
         now = fingerprints(frame, blocks, model, comparisons, settings)
         left = unfinished(now, blocks, before)
-        count = candidate_pairs(con, blocks, left.touched)
-        fresh = score(con, frame, comparisons, blocks.names, model, settings)
+        count, fresh = at_work.score(frame, blocks, left.touched, comparisons, model, settings)
         notes += [*blocks.notes, *fallen, _in_words(kind, left, frame.height, count)]
     # Kept first: of a pair that a block new in force proposes once more they know its first rule.
     scores = pl.concat([left.kept, fresh]).unique(["l", "r"], keep="first").sort("l", "r")

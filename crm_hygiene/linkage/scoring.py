@@ -168,8 +168,7 @@ def score(
         pairs at or above `review_low` (`l` < `r`, `blocking_rule`, `match_weight`, `match_probability`,
         `levels`), sorted.
     """
-    # A little below, so that rounding to 6 places decides at the edge and not the last bit.
-    least_weight = match_weight_of(settings.review_low) - 0.01
+    least_weight = prediction_threshold(settings)
     count = int(con.execute("SELECT count(*) FROM candidates").fetchall()[0][0])
     if not comparisons or not count:
         return pl.DataFrame(schema=SCORES_SCHEMA)
@@ -189,6 +188,18 @@ def score(
         )
         predicted.drop_table_from_database_and_remove_from_cache()
     con.execute("DROP TABLE records")
+    return as_scores(scored, comparisons, rules, settings)
+
+
+def prediction_threshold(settings: LinkageSettings) -> float:
+    """Weight from which Splink gives a pair: a little low, so that rounding to 6 places decides."""
+    return match_weight_of(settings.review_low) - 0.01
+
+
+def as_scores(
+    scored: pl.DataFrame, comparisons: list[Comparison], rules: dict[int, str], settings: LinkageSettings
+) -> pl.DataFrame:
+    """Splink's prediction, whichever engine made it, in the shape that `score` gives."""
     return (
         scored.select(
             l=pl.min_horizontal("unique_id_l", "unique_id_r").cast(pl.Int64),

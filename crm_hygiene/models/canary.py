@@ -24,6 +24,7 @@ from crm_hygiene.golden.difference import TableDifference, table_difference
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
 from crm_hygiene.linkage.decisions import PAIR, standing
+from crm_hygiene.linkage.engine import engine_of
 from crm_hygiene.linkage.night_settings import settings_of
 from crm_hygiene.linkage.records import TABLES, live_records
 from crm_hygiene.linkage.store import load_register, promoted_version
@@ -152,7 +153,9 @@ def compare(night: Night, model: FrozenModel, truth: Truth | None = None) -> Can
     records = records_to_link(night, kind)
     register, _ = load_register(lake, kind)
     decisions = lake.read(contract_of("stewardship.decisions")).filter(pl.col("entity_kind") == kind)
-    linked = link(kind, records, register, decisions, model, latest_known(records, decisions), settings)
+    as_of = latest_known(records, decisions)
+    with engine_of(night.config) as engine:
+        linked = link(kind, records, register, decisions, model, as_of, settings, engine=engine)
     before, after = register.members, linked.members
     groups = regrouping(before, after)
     golden, built = _golden(night, kind, after)
