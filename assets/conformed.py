@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import dagster as dg
 import polars as pl
 
 from assets.publication import Step, Tables, step_asset
-from crm_hygiene.conform import conform_table
+from crm_hygiene.conform import conform_changes, conform_table
+from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lineage.columns import conformed_lineage
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
+from crm_hygiene.standardise.libraries import library_versions
 
 TABLES = (
     "people",
@@ -31,21 +35,47 @@ TABLES = (
 )
 
 
+def _libraries(night: Night, computed: Tables | None) -> str:
+    """Another numbering plan or another list of suffixes makes other values of the same rows."""
+    return json.dumps(library_versions())
+
+
+def landing_versions(night: Night, table: str, reads: tuple[str, ...]) -> dict[str, int | None] | None:
+    """Versions of the landing tables the live table was made from, if the same rules made it; else None.
+
+    The commit names the versions; that rules and libraries are the same follows from its fingerprint of
+    inputs, which is the one of these versions by the rules of this night.
+    """
+    live = night.lake.metadata(table)
+    versions: dict[str, int | None] = json.loads(live.get("pins") or "{}")
+    if set(versions) != set(reads):
+        return None
+    states = {name: "absent" if v is None else f"v{v}" for name, v in versions.items()}
+    then = fingerprint([fingerprint([night.rules, states]), _libraries(night, None)])
+    return versions if live.get("inputs") == then else None
+
+
 def _step(table: str, mappings: dict[str, Mapping]) -> Step:
+    name = f"conformed.{table}"
+    reads = tuple(f"landing.{source}" for source, m in mappings.items() if table in m.tables)
+
     def compute(night: Night) -> Tables:
-        return {f"conformed.{table}": conform_table(night, table)}
+        since = landing_versions(night, name, reads)
+        return {name: conform_table(night, table) if since is None else conform_changes(night, table, since)}
 
     def again(night: Night, refused: pl.DataFrame) -> pl.DataFrame:
         return conform_table(night, table, refused)
 
     return Step(
         name=f"conform_{table}",
-        tables=(f"conformed.{table}",),
+        tables=(name,),
         reads=(),
-        landing_reads=tuple(f"landing.{name}" for name, m in mappings.items() if table in m.tables),
+        landing_reads=reads,
         compute=compute,
         again=again,
-        column_lineage={f"conformed.{table}": conformed_lineage(table, mappings)},
+        column_lineage={name: conformed_lineage(table, mappings)},
+        extra=_libraries,
+        pins={name: reads},
     )
 
 

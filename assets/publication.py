@@ -209,7 +209,9 @@ def _gate(night: Night, contract: Contract, frame: pl.DataFrame, again: Again | 
     frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
     while again is not None and quarantined[-1].height and not stopped:
         refused = pl.concat(quarantined).select(REFUSED_COLUMNS)
-        next_best = again(night, refused)
+        # A record that has found its good row is done; only those just refused look further.
+        last = quarantined[-1].select("source", "record_id").unique()
+        next_best = again(night, refused).join(last, on=["source", "record_id"], how="semi")
         if next_best.height == 0:
             break
         fallback = run_gate(contract, contract.shape(next_best), night.run_id, night.started_at)

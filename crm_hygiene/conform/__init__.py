@@ -5,5 +5,6 @@ row that passes the table's row-level checks.
 """
 
 from crm_hygiene.conform.build import REFUSED_COLUMNS, Refusals, conform_table, feeding
+from crm_hygiene.conform.increment import conform_changes
 
-__all__ = ["REFUSED_COLUMNS", "Refusals", "conform_table", "feeding"]
+__all__ = ["REFUSED_COLUMNS", "Refusals", "conform_changes", "conform_table", "feeding"]

@@ -47,13 +47,22 @@ def feeding(night: Night, table: str) -> list[Mapping]:
     return [mapping for mapping in night.mappings.values() if table in mapping.tables]
 
 
-def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
-    """The landed rows of one block as raw text columns of the conformed table."""
-    contract = landing_contract(mapping)
-    rows = night.lake.scan(contract)
+def landed_rows(night: Night, mapping: Mapping, table: str) -> pl.LazyFrame:
+    """The landed rows that a conformed table, by its bare name, is made from, as landing has them."""
+    rows = night.lake.scan(landing_contract(mapping))
     # What somebody said stays said, though a later snapshot does not repeat it.
-    if mapping.delivery == "snapshot" and block.table != STATEMENTS:
+    if mapping.delivery == "snapshot" and table != STATEMENTS:
         rows = rows.filter(pl.col("_landed_at") == pl.col("_landed_at").max())
+    return rows
+
+
+def raw_rows(rows: pl.LazyFrame, mapping: Mapping, table: str) -> pl.LazyFrame:
+    """Landed rows as raw text columns of a conformed table, those of all its blocks."""
+    return pl.concat([_raw(rows, mapping, block) for block in mapping.tables[table]], how="diagonal")
+
+
+def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
+    """Landed rows of one block as raw text columns of the conformed table."""
     vendor = {landing_column(name): name for name in mapping.vendor_columns}
     nulls = ["", *mapping.nulls]
     rows = rows.rename(vendor).with_columns(
@@ -84,14 +93,14 @@ def _raw(night: Night, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
     )
 
 
-def _tells_entries(mapping: Mapping, table: str) -> bool:
+def tells_entries(mapping: Mapping, table: str) -> bool:
     """Whether the source gives the identity of bank entries, as all readers of bank formats do."""
     return table == "payments" and set(IDENTITY) <= set(mapping.vendor_columns)
 
 
 def _identity(mapping: Mapping, table: str) -> list[str]:
     """Landing columns that only tell which bank entry a row is of."""
-    if not _tells_entries(mapping, table):
+    if not tells_entries(mapping, table):
         return []
     return [*IDENTITY, *(name for name in (OPENING,) if name in mapping.vendor_columns)]
 
@@ -128,9 +137,8 @@ def _still_told(night: Night, rows: pl.DataFrame, mapping: Mapping, table: str) 
     told, document = DOCUMENT_OF.get(table, ("", ""))
     if told not in mapping.tables:
         return rows
-    blocks = [_raw(night, mapping, block) for block in mapping.tables[told]]
-    documents = [block.select("record_id", "landed_at", "file").collect() for block in blocks]
-    return lines_of_latest(rows, pl.concat(documents), document)
+    documents = raw_rows(landed_rows(night, mapping, told), mapping, told)
+    return lines_of_latest(rows, documents.select("record_id", "landed_at", "file").collect(), document)
 
 
 def _first_said(frame: pl.DataFrame) -> pl.DataFrame:
@@ -141,29 +149,71 @@ def _first_said(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([first, frame.filter(pl.col("record_id").is_null())])
 
 
-def _conform_source(
-    night: Night, contract: Contract, mapping: Mapping, refused: Refusals | None
+def of_records(rows: pl.LazyFrame, mapping: Mapping, table: str, records: pl.Series) -> pl.LazyFrame:
+    """The landed rows of some records, and perhaps a few more; a null stands for rows without an id.
+
+    Which rows these are is read from the columns that make an id; only then are whole rows read.
+    """
+    found = (
+        raw_rows(rows, mapping, table)
+        .select("record_id", "landed_at", "row_number")
+        .filter(pl.col("record_id").is_in(records.implode(), nulls_equal=True))
+        .collect()
+    )
+    return rows.filter(
+        pl.col("_row_number").is_in(found["row_number"].unique().implode())
+        & pl.col("_landed_at").is_in(found["landed_at"].unique().implode())
+    )
+
+
+def conform_source(
+    night: Night,
+    contract: Contract,
+    mapping: Mapping,
+    refused: Refusals | None = None,
+    records: pl.Series | None = None,
 ) -> pl.DataFrame:
+    """Rows of a conformed table from one source.
+
+    Parameters
+    ----------
+    refused
+        see `conform_table`.
+    records
+        ids of the only records to conform, null for rows without one; default: all.
+    """
     table = contract.table.split(".")[1]
-    blocks = [_raw(night, mapping, block) for block in mapping.tables[table]]
+    rows = landed_rows(night, mapping, table)
     if refused is not None:
         # Only the records whose newest row was refused are looked at again, without those rows.
         mine = refused.filter(pl.col("source") == mapping.source)
         if mine["record_id"].is_null().all():
             return contract.empty()
-        wanted = pl.col("record_id").is_in(mine["record_id"].unique().implode())
-        blocks = [block.filter(wanted) for block in blocks]
-    raw = pl.concat(blocks, how="diagonal").collect()
+        records = mine["record_id"].drop_nulls().unique()
+    if records is None:
+        raw = raw_rows(rows, mapping, table).collect()
+    else:
+        rows = of_records(rows, mapping, table, records)
+        raw = raw_rows(rows, mapping, table).collect()
+        raw = raw.filter(pl.col("record_id").is_in(records.implode(), nulls_equal=True))
     if refused is not None:
         raw = raw.join(mine, on=["file", "landed_at", "row_number", "record_id"], how="anti")
     if raw.height == 0:
         return contract.empty()
+    return _conformed(night, contract, mapping, raw, whole=refused is None)
+
+
+def _conformed(
+    night: Night, contract: Contract, mapping: Mapping, raw: pl.DataFrame, whole: bool
+) -> pl.DataFrame:
+    """Raw rows as rows of the table; `whole` unless a document's newest telling was refused."""
+    table = contract.table.split(".")[1]
     if table == STATEMENTS:
         rows = raw
-    elif _tells_entries(mapping, table):
+    elif tells_entries(mapping, table):
         rows = canonical_entries(raw)
     else:
-        rows = _latest(_still_told(night, raw, mapping, table) if refused is None else raw, mapping)
+        rows = _latest(_still_told(night, raw, mapping, table) if whole else raw, mapping)
     if table == "payments":
         rows = bounded(with_entry_keys(rows))
     frame = with_field_times(standardise_table(rows, contract, mapping), rows, mapping)
@@ -200,5 +250,5 @@ def conform_table(night: Night, table: str, refused: Refusals | None = None) -> 
     contract = contract_of(f"conformed.{table}")
     if refused is not None and table == STATEMENTS:
         return contract.empty()  # no statement stands in for another one
-    parts = [_conform_source(night, contract, mapping, refused) for mapping in feeding(night, table)]
+    parts = [conform_source(night, contract, mapping, refused) for mapping in feeding(night, table)]
     return pl.concat([contract.empty(), *parts])

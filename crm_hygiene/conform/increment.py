@@ -1,0 +1,82 @@
+"""Conform what landed since the live table was made, and keep the rest of it.
+
+A conformed row depends on the landed rows of its own record only, so a record of which nothing new landed is
+as it was. Where that does not hold the source is conformed whole: a newer snapshot (records it leaves out are
+gone), payments (a telling of an entry moves others), lines that come with their document. What does not
+belong here: whether the live table was made by the same rules (`assets.conformed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Versions
+
+import polars as pl
+
+from crm_hygiene.conform.build import STATEMENTS, conform_source, feeding, raw_rows
+from crm_hygiene.conform.document_lines import DOCUMENT_OF
+from crm_hygiene.contract import Contract, contract_of
+from crm_hygiene.lake_additions import rows_added_since
+from crm_hygiene.landing import landing_contract
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.night import Night
+
+_RECORD = ["source", "record_id"]
+
+
+def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> pl.DataFrame:
+    """What `conform_table` gives, from the live table and the records that something new was told of.
+
+    Parameters
+    ----------
+    table
+        bare name: `people`, `organisations`, ...
+    since
+        version of each landing table from which the live table was made, by the rules of this night.
+
+    Records with a row in quarantine are conformed again, so that the gate meets that row again.
+    """
+    contract = contract_of(f"conformed.{table}")
+    refused = _refused(night, contract)
+    whole: list[str] = []
+    touched: list[pl.DataFrame] = []
+    parts: list[pl.DataFrame] = []
+    for mapping in feeding(night, table):
+        mine = refused.filter(pl.col("source") == mapping.source)["record_id"]
+        new = _told_anew(night, mapping, table, since.get(f"landing.{mapping.source}"))
+        # Payments of one source are told apart by each other.
+        if new is None or (table == "payments" and mine.len()):
+            whole.append(mapping.source)
+            parts.append(conform_source(night, contract, mapping))
+            continue
+        records = pl.concat([new, mine]).unique()
+        if records.len():
+            touched.append(pl.DataFrame({"source": mapping.source, "record_id": records}))
+            parts.append(conform_source(night, contract, mapping, records=records))
+    kept = night.lake.scan(contract).filter(~pl.col("source").is_in(whole))
+    if touched:
+        kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
+    return pl.concat([kept.collect(), *parts])
+
+
+def _refused(night: Night, contract: Contract) -> pl.DataFrame:
+    """Source and id of every row that the table's last gate refused; the id may be null."""
+    quarantine = night.lake.scan(contract_of("quality.quarantine"))
+    return quarantine.filter(pl.col("table_name") == contract.table).select(_RECORD).unique().collect()
+
+
+def _told_anew(night: Night, mapping: Mapping, table: str, version: int | None) -> pl.Series | None:
+    """Ids of the records in rows that landed after `version`; None if any record may have changed."""
+    added = rows_added_since(night.lake, landing_contract(mapping), version)
+    if added is None:
+        return None
+    if _is_entangled(mapping, table):
+        is_new = added.select(pl.len()).collect().item() > 0
+        return None if is_new else pl.Series("record_id", [], dtype=pl.String)
+    return raw_rows(added, mapping, table).select("record_id").collect()["record_id"].unique()
+
+
+def _is_entangled(mapping: Mapping, table: str) -> bool:
+    """Whether a landed row may change rows of other records than its own."""
+    is_snapshot = mapping.delivery == "snapshot" and table != STATEMENTS
+    with_documents = DOCUMENT_OF.get(table, ("", ""))[0] in mapping.tables
+    return is_snapshot or table == "payments" or with_documents
