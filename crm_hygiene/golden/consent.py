@@ -8,7 +8,6 @@ statement is and what lifts one to `consent_anchors`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from crm_hygiene.golden.consent_anchors import (
 )
 from crm_hygiene.golden.consent_rules import EVERYTHING, ConsentRules, load_consent_rules
 from crm_hygiene.golden.consent_statements import as_statements
+from crm_hygiene.row_ids import row_ids
 
 # Columns of golden.contacts and the channel each speaks for, whatever the purpose.
 _SPEAKS_FOR = {"email_consent": "email", "phone_consent": "phone"}
@@ -228,10 +228,7 @@ def _state() -> pl.Expr:
 
 
 def _event_ids(statement_ids: pl.Series, entity_ids: pl.Series) -> pl.Series:
-    """First 32 hexadecimal digits of SHA-256 of statement and entity."""
-    pairs = zip(statement_ids, entity_ids, strict=True)
-    digests = [hashlib.sha256(f"{s}\x1f{e or ''}".encode()).hexdigest()[:32] for s, e in pairs]
-    return pl.Series("event_id", digests, dtype=pl.String)
+    return row_ids(pl.DataFrame([statement_ids.alias("s"), entity_ids.alias("e")]), "event_id", null="")
 
 
 def _events(said: pl.DataFrame, statements: pl.DataFrame, entities: pl.Series) -> pl.DataFrame:

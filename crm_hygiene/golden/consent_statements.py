@@ -6,11 +6,10 @@ frame. Whose they are belongs to `consent_anchors`, what follows from them to `c
 
 from __future__ import annotations
 
-import hashlib
-
 import polars as pl
 
 from crm_hygiene.golden.consent_rules import EVERYTHING, UNKNOWN, ConsentRules
+from crm_hygiene.row_ids import row_ids
 
 _WHO = ["source", "record_id", "person_record_id", "email", "email_normalised", "phone"]
 _ORIGIN = ["file", "row_number", "observed_at", "landed_at"]
@@ -67,7 +66,7 @@ def as_statements(
     left = left.join(_twins(ledger), on=_TWIN, how="anti", nulls_equal=True)
     said = [ledger, left] if remembered is None else [ledger, left, remembered.select(RAW)]
     both = pl.concat(said)
-    both = both.with_columns(statement_id=_ids(both.select(*_WHO, *_SAID)))
+    both = both.with_columns(statement_id=row_ids(both.select(*_WHO, *_SAID), "statement_id"))
     both = both.sort("statement_id", "landed_at", "file", "row_number", nulls_last=True)
     return _in_words(both.unique("statement_id", keep="first", maintain_order=True), rules).with_row_index(
         "statement"
@@ -82,17 +81,6 @@ def _twins(ledger: pl.DataFrame) -> pl.DataFrame:
         & (pl.col("said_purpose") == "marketing")
     )
     return outs.with_columns(pl.col("record_id").str.extract(r"^(.*):")).select(_TWIN)
-
-
-def _ids(frame: pl.DataFrame) -> pl.Series:
-    """First 32 hexadecimal digits of SHA-256 per row; null differs from an empty text."""
-    texts = frame.select(
-        pl.concat_str(
-            [pl.col(c).cast(pl.String).fill_null("\x00") for c in frame.columns], separator="\x1f"
-        ).alias("text")
-    )["text"]
-    digests = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
-    return pl.Series("statement_id", digests, dtype=pl.String)
 
 
 def _key(column: str) -> pl.Expr:

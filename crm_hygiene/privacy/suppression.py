@@ -10,7 +10,6 @@ is what it is for, and why a number, of which there are few, is hidden from outs
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Mapping
@@ -23,6 +22,7 @@ from crm_hygiene.errors import LakeError
 from crm_hygiene.golden.consent_anchors import KINDS, opt_out_anchors, stated_anchors
 from crm_hygiene.golden.consent_rules import SUPPRESSION_LIST, ConsentRules
 from crm_hygiene.golden.consent_statements import RAW, as_statements
+from crm_hygiene.row_ids import row_ids
 
 _ADDRESS_KINDS = {KINDS["e-mail address"]: "email", KINDS["telephone number"]: "phone"}
 _SAME = ["address_hash", "address_kind", "channel", "purpose"]
@@ -47,13 +47,13 @@ def _key(salts: pl.DataFrame) -> bytes:
 
 
 def _hashes(kind: str, values: pl.Series, key: bytes) -> pl.Series:
-    digests = [hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex() for value in values]
+    digests = [hmac.digest(key, f"{kind}:{value}".encode(), "sha256").hex() for value in values.to_list()]
     return pl.Series("address_hash", digests, dtype=pl.String)
 
 
 def _opted_out_addresses(statements: pl.DataFrame, anchors: pl.DataFrame, key: bytes) -> pl.DataFrame:
     """The newest opt-out per address and the words it was said in, in the contract's columns."""
-    outs = statements.filter(pl.col("consent_state") == "opt_out").select(
+    outs = statements.select(
         "statement",
         pl.col("said_channel").alias("channel"),
         pl.col("said_purpose").alias("purpose"),
@@ -88,7 +88,8 @@ def _anchored(
     rules: ConsentRules,
     systems: Mapping[str, str],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    statements = as_statements(consents, interactions, rules)
+    """Opt-outs, and what they hold on to."""
+    statements = as_statements(consents, interactions, rules).filter(pl.col("consent_state") == "opt_out")
     return statements, opt_out_anchors(statements, stated_anchors(statements, systems), people, systems)
 
 
@@ -122,14 +123,8 @@ def suppress_opt_outs(
     contract = contract_of("privacy.suppressions")
     found = _opted_out_addresses(statements, anchors, _key(salts))
     new = found.join(listed, on=[*_SAME, "stated_at"], how="anti", nulls_equal=True)
-    texts = new.select(
-        pl.concat_str(
-            [pl.col(c).cast(pl.String).fill_null("\x00") for c in [*_SAME, "stated_at"]], separator="\x1f"
-        ).alias("text")
-    )["text"]
-    ids = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
     new = new.select(c for c in new.columns if c in contract.schema).with_columns(
-        pl.Series("suppression_id", ids, dtype=pl.String)
+        row_ids(new.select(*_SAME, "stated_at"), "suppression_id")
     )
     return pl.concat([contract.shape(listed), contract.shape(new)]).sort("suppression_id")
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-
-#: Changes hashed at a time; as Python text all of them at once would outweigh the plan.
-_SLICE = 100_000
+from crm_hygiene.row_ids import row_ids
 
 #: What identifies the field of a record in a target.
 FIELD_KEY = ["target", "object", "record_id", "column_name"]
@@ -59,18 +55,10 @@ def gathered(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(filled) if filled else pl.DataFrame(schema=ROW)
 
 
-def _change_ids(what: pl.DataFrame) -> pl.Series:
-    """First 32 hexadecimal digits of SHA-256 of each row; an empty field differs from an empty text."""
-    joined = what.select(pl.concat_str(pl.all().fill_null("\x00"), separator="\x1f")).to_series()
-    ids = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in joined.to_list()]
-    return pl.Series("change_id", ids, dtype=pl.String)
-
-
 def published(plan: pl.DataFrame) -> pl.DataFrame:
     """Rows of a plan with their ids, in the shape of writeback.changes, sorted by id."""
     contract = contract_of("writeback.changes")
     if plan.is_empty():
         return contract.empty()
     what = plan.select(*FIELD_KEY, "change_kind", "before", "after")
-    hashed = [_change_ids(part) for part in what.iter_slices(_SLICE)]
-    return contract.shape(plan.with_columns(pl.concat(hashed))).sort("change_id", "source")
+    return contract.shape(plan.with_columns(row_ids(what, "change_id"))).sort("change_id", "source")
