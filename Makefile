@@ -39,7 +39,13 @@ check: $(VENV)/ready  ## format, lint, types, layering, definitions
 ui: $(VENV)/ready  ## Dagster's UI on the code location, http://127.0.0.1:3000
 	$(BIN)/dg dev --port 3000
 
-bench: $(VENV)/ready  ## benchmarks, results as JSON and a table
+.venv-recordlinkage/ready: bench/recordlinkage/requirements.lock $(VENV)/ready
+	$(PYTHON) -m venv .venv-recordlinkage
+	.venv-recordlinkage/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/recordlinkage/requirements.lock
+	@$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > $$(.venv-recordlinkage/bin/python -c "import site; print(site.getsitepackages()[0])")/project.pth
+	@touch $@
+
+bench: .venv-recordlinkage/ready  ## nights of 10,000, 100,000 and 1,000,000 people, beside plain scripts
 	$(BIN)/python -m bench
 
 bench-linkage: $(VENV)/ready  ## accuracy on public data sets beside plain Splink, where they are
@@ -59,11 +65,13 @@ tryton: .venv-tryton/ready  ## a Tryton 8 of its own in .venv-tryton, for the te
 circle-tryton: .venv-tryton/ready  ## the whole circle on it: dirty parties, night, apply, second plan empty, undo
 	@$(BIN)/python -m bench tryton
 
-lock:  ## compile both lock files anew (needs uv); they name no registry
+lock:  ## compile the lock files anew (needs uv); they name no registry
 	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock
 	uv pip compile bench/tryton/requirements.in --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-annotate --no-header --python-version 3.11 --upgrade -o bench/tryton/requirements.lock
+	uv pip compile bench/recordlinkage/requirements.in --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --python-version 3.11 --upgrade -o bench/recordlinkage/requirements.lock
 
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster

@@ -30,6 +30,7 @@ def measured(
     log: Path,
     threads: int | None = None,
     folder: Path = PROJECT,
+    python: str = sys.executable,
     **environment: object,
 ) -> dict[str, float]:
     """Run `python -m module arguments`; wall and CPU in seconds, peak of resident memory in MiB.
@@ -42,6 +43,8 @@ def measured(
         threads of Polars, all where not given
     folder
         its working folder
+    python
+        the interpreter, this one's own where not given
     environment
         variables beside those of this process
 
@@ -57,7 +60,7 @@ def measured(
     started = time.perf_counter()
     with log.open("w") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [python, "-m", module, *arguments],
             cwd=folder,
             env=variables,
             stdout=said,
@@ -77,7 +80,12 @@ def measured(
 
 
 def reported(
-    module: str, arguments: list[str], result: Path, folder: Path = PROJECT, **environment: object
+    module: str,
+    arguments: list[str],
+    result: Path,
+    folder: Path = PROJECT,
+    python: str = sys.executable,
+    **environment: object,
 ) -> dict[str, Any]:
     """Run `python -m module *arguments result` and add what it wrote, a JSON object, to what it cost.
 
@@ -87,7 +95,9 @@ def reported(
     result.unlink(missing_ok=True)
     log = result.with_suffix(".log")
     try:
-        figures = measured(module, [*arguments, str(result)], log, folder=folder, **environment)
+        figures = measured(
+            module, [*arguments, str(result)], log, folder=folder, python=python, **environment
+        )
     except PhaseError as error:
         return {**error.figures, "is_success": False, "failures": {module: f"see {log.name} in {folder}"}}
     return {**figures, "is_success": True, **json.loads(result.read_text(encoding="utf-8"))}
