@@ -28,7 +28,7 @@ from crm_hygiene.sample import generate
 
 HERE = Path(__file__).parent
 DEFAULT_PEOPLE = "10000 100000 1000000"
-# recordlinkage needs an older pandas than the project: an environment of its own, which sees the project's behind.
+# recordlinkage needs an older pandas than the project: an environment of its own before the project's.
 RECORDLINKAGE = HERE.parent / ".venv-recordlinkage" / "bin" / "python"
 INTERACTIONS = 5
 """Marketing events of a person, on average."""

@@ -65,7 +65,9 @@ def figures_table(results: list[dict[str, Any]]) -> Figures:
             if name not in result:
                 continue
             one = result[name]
-            pairs = one.get("pairs_scored") or {}
+            pairs = one.get("pairs_scored") or {
+                kind: counts["pairs_proposed"] for kind, counts in one.get("linked", {}).items()
+            }
             lake = f"{result['lake_bytes'] // _MIB:,}" if name == "first" and "lake_bytes" in result else ""
             rows.append(
                 (
@@ -91,11 +93,6 @@ def _part(step: str) -> str:
     return _PARTS.get(step, "the rest")
 
 
-def _linkage_seconds(plain: dict[str, Any]) -> float:
-    """Wall seconds of the plain script's parts that link."""
-    return float(sum(p["wall_s"] for name, p in plain.get("parts", {}).items() if name.startswith("link")))
-
-
 def ratios(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Ratios within this run, by size; a missing one could not be measured.
 
@@ -112,8 +109,8 @@ def ratios(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         plain = result.get("plain", {})
         if plain.get("is_success"):
             one["night_to_plain_script"] = first["wall_s"] / plain["wall_s"]
-            if _linkage_seconds(plain):
-                one["linkage_to_plain_linkage"] = first["steps"]["link"]["wall_s"] / _linkage_seconds(plain)
+            linkage = plain["parts"]["linkage"]["wall_s"]
+            one["linkage_to_plain_linkage"] = first["steps"]["link"]["wall_s"] / linkage
         for night in ("changed", "unchanged"):
             if result.get(night, {}).get("is_success"):
                 one[f"{night}_to_first_night"] = result[night]["wall_s"] / first["wall_s"]

@@ -29,7 +29,7 @@ def _result(people: int, rows: int, cpu: float) -> dict[str, Any]:
         "plain": {
             **night,
             "wall_s": 40.0,
-            "parts": {"read": {"wall_s": 5.0}, "link_person": {"wall_s": 20.0}},
+            "parts": {"read": {"wall_s": 5.0}, "linkage": {"wall_s": 20.0}},
         },
         "first": {**night, "steps": steps, "pairs_scored": {"person": 12}},
         "changed": {**night, "wall_s": 12.0, "steps": steps},
