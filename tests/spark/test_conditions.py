@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from crm_hygiene.config import Config
+from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.linkage import LinkageSettings
 from crm_hygiene.linkage.engine import engine_of
 from crm_hygiene.linkage.settings import Comparison, EntityKind, Level
 from crm_hygiene.linkage.spark.conditions import spark_comparisons, spark_condition
+from crm_hygiene.linkage.spark.session import session_settings
 
 
 @pytest.mark.parametrize("kind", ["person", "organisation"])
@@ -53,3 +56,31 @@ def test_a_refusal_names_comparison_and_level() -> None:
 def test_duckdb_starts_nothing() -> None:
     with engine_of(Config()) as engine:
         assert engine is None
+
+
+def test_settings_of_spark_are_spelled_out(tmp_path: Path) -> None:
+    path = tmp_path / "hygiene.yaml"
+    path.write_text(
+        "engine: spark\n"
+        "spark:\n"
+        "  master: spark://host:7077\n"
+        "  memory: 8g\n"
+        "  work_folder: shared\n"
+        "  settings: {spark.executor.cores: '4', spark.executor.memory: 6g}\n"
+    )
+    config = load_config(path)
+    settings = session_settings(config.spark)
+    assert settings["spark.master"] == "spark://host:7077"
+    assert settings["spark.driver.memory"] == "8g"
+    assert settings["spark.executor.memory"] == "6g"
+    assert settings["spark.executor.cores"] == "4"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["master: mesos://x", "memory: 2", "settings: {executor.cores: '4'}", "core: 2"]
+)
+def test_wrong_settings_of_spark_are_told(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "hygiene.yaml"
+    path.write_text(f"engine: spark\nspark:\n  {wrong}\n")
+    with pytest.raises(ConfigurationError, match="spark"):
+        load_config(path)
