@@ -32,11 +32,14 @@ from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Publication
 from crm_hygiene.night import Night
+from crm_hygiene.progress import counted, tell
 from expectations.gate import GateResult, quarantine_rows, run_gate
 from expectations.suite import named_checks
 
 Parts = Iterable[pl.DataFrame]
 _PART_ROWS = 100_000
+# A table of so many rows takes long enough to be told of.
+_TOLD_ROWS = 20_000
 
 # Its commit names the linkage models that made the entities everything downstream is made from.
 _MEMBERS = "linked.person_members"
@@ -249,7 +252,8 @@ def _publish_parts(
     results: list[pl.DataFrame] = []
 
     def gated() -> Iterator[pl.DataFrame]:
-        for part in _gathered(parts):
+        told = counted(_gathered(parts), f"checking and writing {contract.table}", unit="rows", size=len)
+        for part in told:
             result: GateResult = run_gate(contract, contract.shape(part), night.run_id, night.started_at)
             results.append(result.results)
             if result.is_stopped or result.quarantined.height:
@@ -340,6 +344,8 @@ def run_step(
     gates: dict[str, _Gated] = {}
     for table in (t for t in step.tables if t in frames):
         # Taken out, so that the rows as computed do not stay in memory beside those that passed.
+        if frames[table].height >= _TOLD_ROWS:
+            tell(f"checking {table}: {frames[table].height:,} rows")
         gates[table] = _gate(night, contract_of(table), frames.pop(table), step.again)
         _record(night, gates[table])
     stopped = [gated for gated in gates.values() if gated.is_stopped]

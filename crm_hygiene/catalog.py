@@ -27,6 +27,7 @@ from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Lake, TableVersion
 from crm_hygiene.lineage.origins import make_origins, origins_offer
+from crm_hygiene.progress import counted
 
 _STATES = "main.catalog_states"
 
@@ -291,7 +292,8 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
             # One transaction: a thousand comments would otherwise each be flushed to disk.
             connection.execute("BEGIN TRANSACTION")
             history.make_register(connection)
-            for table, contract in published.items():
+            steps = counted(published.items(), "copying tables", total=len(published), unit="tables")
+            for table, contract in steps:
                 if table not in stale:
                     kept.append(table)
                     continue

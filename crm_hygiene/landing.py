@@ -21,6 +21,7 @@ from crm_hygiene.contract import Column, Contract, contract_of
 from crm_hygiene.errors import FileRefused
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
+from crm_hygiene.progress import counted
 from crm_hygiene.readers import read_file
 
 # Columns that landing adds; the underscore keeps them apart from any vendor's names.
@@ -215,7 +216,7 @@ def _land_file(
 
     def parts() -> Iterator[pl.DataFrame]:
         nonlocal row_count
-        for chunk in landed.chunks:
+        for chunk in counted(landed.chunks, f"reading {file}", unit="rows", size=pl.DataFrame.__len__):
             row_count += chunk.height
             yield chunk.rename(
                 {"row_number": "_row_number", "extra": "_extra"}

@@ -59,12 +59,14 @@ def test_a_short_loop_says_nothing(heard: list[str]) -> None:
     assert heard == []
 
 
-def test_a_pipe_gets_a_line_per_step_and_per_message() -> None:
+def test_a_pipe_gets_a_line_per_step_and_no_more_than_one_in_two_seconds_within() -> None:
     out = io.StringIO()
     with Progress(Console(file=out, width=80), is_quiet=False) as progress:
         progress.step("landing__hubspot_contacts", "")
         progress.step("landing__dynamics_contacts", "")
         progress.step("link", "")
+        progress.step("link", "preparing 9 records")
+        progress.last_line -= 2
         progress.step("link", "scoring 12 pairs of people")
         progress.step("quality__source_limits", "")
     lines = [line.split(" s  ")[-1].rstrip() for line in out.getvalue().splitlines()]

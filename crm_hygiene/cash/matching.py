@@ -16,12 +16,14 @@ from crm_hygiene.cash.mistyped import read_mistyped
 from crm_hygiene.cash.pool import Pool
 from crm_hygiene.cash.posting import post_the_choice
 from crm_hygiene.cash.silent import read_silent
+from crm_hygiene.progress import tell
 
 
 def match(pool: Pool) -> dict[int, Doubt]:
     """Post what is certain; doubts by payment row for what could not be."""
-    for _ in range(pool.rules.limits.rounds):
+    for number in range(1, pool.rules.limits.rounds + 1):
         before = pool.ledger.line_count
+        tell(f"round {number} of at most {pool.rules.limits.rounds}: {before:,} lines posted")
         pool.doubts, pool.afterwards = {}, None
         _round(pool)
         if pool.ledger.line_count == before:

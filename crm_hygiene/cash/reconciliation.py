@@ -21,6 +21,7 @@ from crm_hygiene.cash.payer_history import learned_accounts
 from crm_hygiene.cash.pool import Pool
 from crm_hygiene.cash.reversals import pair_reversals
 from crm_hygiene.cash.rules import CashRules
+from crm_hygiene.progress import tell
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def reconcile(books: Books, rules: CashRules, today: date) -> Reconciliation:
         (pl.col("open") > 0) & ~pl.col("p").is_in(list(held))
     )
     orders = books.orders.filter(~pl.col("is_deleted")).sort("source", "record_id").with_row_index("o")
+    tell(f"{pending.height:,} payments with an open amount: what they cite")
     cited = references.find_references(pending, matchable, orders, rules.references)
+    tell(f"{pending.height:,} payments with an open amount: who paid")
     who = payers.identify_payers(
         paid,
         claims,

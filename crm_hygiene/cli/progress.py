@@ -13,6 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
+# A file or a pipe gets no line sooner after the last one, so that a short night stays short to read.
+_LINE_SECONDS = 2.0
+
 STEP_NAMES = {
     "link": "linking people and organisations",
     "charts__linkage": "drawing charts of the linkage",
@@ -41,6 +44,7 @@ class Progress:
         self.is_quiet = is_quiet
         self.said: set[str] = set()
         self.started = time.monotonic()
+        self.last_line = 0.0
         self.status: Status | None = None
 
     def __enter__(self) -> Progress:
@@ -60,6 +64,7 @@ class Progress:
             self._line("the night is over")
 
     def _line(self, text: str) -> None:
+        self.last_line = time.monotonic()
         self.console.print(
             f"[dim]{time.monotonic() - self.started:6.1f} s[/dim]  {escape(text)}", highlight=False
         )
@@ -80,5 +85,5 @@ class Progress:
                 self.status.update("")
         elif self.status is not None:
             self.status.update(f"[dim]{escape(text)}[/dim]")
-        else:
+        elif time.monotonic() - self.last_line >= _LINE_SECONDS:
             self._line(f"  {text}")

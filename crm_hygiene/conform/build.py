@@ -12,6 +12,7 @@ from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.mapping import Mapping, TableMapping
 from crm_hygiene.night import Night
+from crm_hygiene.progress import tell
 from crm_hygiene.salesforce_ids import expand_ids
 from crm_hygiene.standardise import standardise_timestamps
 
@@ -203,11 +204,17 @@ def conform_source(
     return _conformed(night, contract, mapping, raw, whole=refused is None)
 
 
+_TOLD_ROWS = 20_000
+"""A source of so many rows takes long enough to be told of."""
+
+
 def _conformed(
     night: Night, contract: Contract, mapping: Mapping, raw: pl.DataFrame, whole: bool
 ) -> pl.DataFrame:
     """Raw rows as rows of the table; `whole` unless a document's newest telling was refused."""
     table = contract.table.split(".")[1]
+    if raw.height >= _TOLD_ROWS:
+        tell(f"{mapping.source}: {raw.height:,} rows to {table}")
     if table == STATEMENTS:
         rows = raw
     elif tells_entries(mapping, table):

@@ -23,6 +23,7 @@ from crm_hygiene.linkage.resolution import Resolution, resolve
 from crm_hygiene.linkage.scoring import known_comparisons
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 from crm_hygiene.linkage.training import train
+from crm_hygiene.progress import tell
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def link(
         the same for the same input, in any row order, on any number of threads and on either engine.
     """
     settings = settings or LinkageSettings()
+    tell(f"{kind}: preparing {records.height:,} records")
     prepared = prepare(kind, records, settings)
     frame = prepared.frame
     notes = list(prepared.notes)
@@ -98,19 +100,23 @@ def link(
     with connection(settings) as con:
         keys = key_links(con, kind, frame, prepared.stated, settings.systems)
         if model is None:
+            tell(f"{kind}: training the model")
             model, trained = train(con, kind, frame, settings)
             notes += trained
         frame = with_model_words(kind, frame, model.content)
         at_work = engine or DuckDBEngine(con)
+        tell(f"{kind}: counting pairs per blocking rule")
         blocks = at_work.blocking(kind, frame, settings)
         comparisons, fallen = known_comparisons(model, settings, frame)
         now = fingerprints(frame, blocks, model, comparisons, settings)
         left = unfinished(now, blocks, before)
+        tell(f"{kind}: scoring the pairs of {left.changed_records:,} changed records")
         count, fresh = at_work.score(frame, blocks, left.touched, comparisons, model, settings)
         notes += [*blocks.notes, *fallen, _in_words(kind, left, frame.height, count)]
     # Kept first: of a pair that a block new in force proposes once more they know its first rule.
     scores = pl.concat([left.kept, fresh]).unique(["l", "r"], keep="first").sort("l", "r")
 
+    tell(f"{kind}: {scores.height:,} pairs to entities")
     decided = binding(kind, decisions, frame)
     notes += asleep(kind, decisions, frame)
     resolved = resolve(kind, frame, scores, keys, decided, previous, model.model_version, as_of, settings)

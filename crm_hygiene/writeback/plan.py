@@ -11,6 +11,7 @@ from datetime import date
 
 import polars as pl
 
+from crm_hygiene.progress import tell
 from crm_hygiene.writeback.mapped_object import MappedObject, Subject, check_distinct
 from crm_hygiene.writeback.planning.changes import FIELD_KEY, gathered, published
 from crm_hygiene.writeback.planning.confidence import Support
@@ -86,6 +87,7 @@ def plan_changes(
     parts = [plan_updates(sets, inputs, support, as_of)]
     reparents: list[pl.DataFrame] = []
     for records in sets:
+        tell(f"{records.mapped.target} {records.mapped.object}: what golden would change")
         parts += [
             plan_suppressions(records, inputs, as_of),
             plan_creates(records, sets, inputs, support[records.subject], homes),
