@@ -16,7 +16,18 @@ import polars as pl
 
 # Parts of the library that make no table: the command line, the summary, the sample generator.
 _SHOWN = frozenset(
-    {"__pycache__", "cli", "sample", "summary.py", "catalog.py", "catalog_history.py", "catalog_macros.py"}
+    {
+        "__pycache__",
+        "cli",
+        "sample",
+        "summary.py",
+        "progress.py",
+        "upkeep.py",
+        "catalog.py",
+        "catalog_history.py",
+        "catalog_loading.py",
+        "catalog_macros.py",
+    }
 )
 
 PACKAGE = Path(__file__).parent
