@@ -15,6 +15,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q crm_hygiene assets expectations  # also where Python is told to write none as it runs
 	@touch $@
 
 setup: $(VENV)/ready  ## build the virtual environment from the lock file
