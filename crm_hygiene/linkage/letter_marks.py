@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crm_hygiene.linkage.relaxation import MARKS, SIZE, START
+# What a record has per compared text beside it: `marks_given`, `size_given`, `start_given`.
+MARKS, SIZE, START = "marks", "size", "start"
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"

@@ -24,8 +24,6 @@ from crm_hygiene.linkage.settings import Comparison, Level
 
 # Sums of floats in another order differ by less.
 MARGIN = 0.01
-# Fewer candidates are scored in less time than it takes to prepare their pruning.
-LEAST_CANDIDATES = 250_000
 _IMPOSSIBLE = "-1e9"
 _EQUALITIES = (sql.EQ, sql.NEQ, sql.NullSafeEQ, sql.NullSafeNEQ)
 

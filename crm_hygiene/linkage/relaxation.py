@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import expressions as sql
 
+from crm_hygiene.linkage.letter_marks import MARKS, SIZE, START
+
 DIALECT = "duckdb"
 TRUE, FALSE = "true", "false"
-# Columns that a relaxed condition may read beside those of the condition (`letter_marks`): `marks_given_l`.
-MARKS, SIZE, START = "marks", "size", "start"
 # Sums of floats in another order differ by less.
 SLACK = 1e-6
 

@@ -14,10 +14,12 @@ import polars as pl
 
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
-from crm_hygiene.linkage.pruning import LEAST_CANDIDATES, prune
 from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
 from crm_hygiene.linkage.training import tf_lookup
+
+# Fewer candidates are scored in less time than it takes to prepare their pruning.
+LEAST_CANDIDATES = 250_000
 
 SCORES_SCHEMA = pl.Schema(
     {
@@ -174,6 +176,10 @@ def score(
         return pl.DataFrame(schema=SCORES_SCHEMA)
     compared = frame.select("unique_id", *compared_columns(frame, comparisons))
     if count >= LEAST_CANDIDATES:
+        from crm_hygiene.linkage.pruning import (
+            prune,  # brings sqlglot, which a night without changes is spared
+        )
+
         numbers = numbers_of(model, comparisons)
         prune(con, _of_candidates(con, compared), comparisons, numbers, model.content, least_weight)
     load(con, "records", _of_candidates(con, compared))

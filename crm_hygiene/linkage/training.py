@@ -24,7 +24,6 @@ from crm_hygiene.linkage.recipe import (
     comparisons_in_use,
     default_numbers,
 )
-from crm_hygiene.linkage.relaxation import guarded
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 
 LEAST_M, MOST_M = 1e-4, 0.9999
@@ -241,6 +240,8 @@ def train(
 
 def _levels_sql(comparison: Comparison) -> str:
     """SQL for the position of a pair's level among those that carry weight, -1 where missing."""
+    from crm_hygiene.linkage.relaxation import guarded  # brings sqlglot, and most nights do not train
+
     cases, position = [], 0
     for level in comparison.levels:
         value = -1 if level.is_null else position

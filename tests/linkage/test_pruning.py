@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from crm_hygiene.linkage import Linkage, scoring
+from crm_hygiene.linkage import Linkage, pruning, scoring
 from crm_hygiene.linkage.connection import connection, fetch, load
 from crm_hygiene.linkage.pruning import prune, weight_bound
 from crm_hygiene.linkage.recipe import default_numbers
@@ -28,7 +28,7 @@ def dropped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.append(before - con.execute(count).fetchall()[0][0])
 
     monkeypatch.setattr(scoring, "LEAST_CANDIDATES", 0)
-    monkeypatch.setattr(scoring, "prune", counting)
+    monkeypatch.setattr(pruning, "prune", counting)
     return found
 
 
