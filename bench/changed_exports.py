@@ -68,7 +68,8 @@ def _add_cash(landing: Path) -> int:
         .with_columns(
             pl.lit(None, dtype=pl.String).alias("purchase_order_number"),
             pl.lit(None, dtype=pl.String).alias("payment_reference"),
-            (pl.lit("9") + pl.col("invoice_id")).alias("invoice_id"),
+            # No digit in front: the sample's credit notes are numbered so.
+            (pl.lit("X") + pl.col("invoice_id")).alias("invoice_id"),
             pl.col("invoice_number").str.replace("INV-", "INX-").alias("invoice_number"),
             pl.lit("2026-10-20").alias("issue_date"),
             pl.lit("2026-11-19").alias("due_date"),

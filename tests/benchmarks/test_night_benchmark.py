@@ -103,7 +103,7 @@ def test_a_meter_gives_each_step_what_is_between_its_start_and_the_next() -> Non
 @pytest.fixture(scope="module")
 def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
-    generate(folder, 400, events_per_person=5)
+    generate(folder, 2000, events_per_person=5)
     return folder / "landing"
 
 
@@ -117,7 +117,7 @@ def test_the_second_nights_files_are_about_one_per_cent(landing: Path) -> None:
     written = change_one_percent(landing)
     # Every hundredth of each of three files, the first row among them.
     assert contacts / 100 <= written["contacts"] < contacts / 100 + 3
-    assert written["events"] >= 400 * 5 / 110
+    assert written["events"] >= 2000 * 5 / 110
     assert written["ledger_lines"] >= 2
     new = pl.read_csv(landing / "bank/ledger_changed.csv", infer_schema=False)
     invoices = pl.read_csv(landing / "erp/invoices_changed.csv", infer_schema=False)
