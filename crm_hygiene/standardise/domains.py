@@ -6,6 +6,7 @@ columns. Nothing is downloaded.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import idna
@@ -19,7 +20,15 @@ _LONGEST_SUFFIX = 5
 _HOST = r"^(?:[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?\.)+[a-z](?:[a-z0-9\-]{0,61}[a-z0-9])$"
 
 
-def _ascii(host: str) -> str | None:
+# Such a host is its own ASCII form; hyphens at the third and fourth place may be somebody's encoding.
+_LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9-])){0,62}"
+_IS_ASCII = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def ascii_host(host: str) -> str | None:
+    """A host in ASCII as IDNA encodes it, in lower case; None where it cannot."""
+    if len(host) <= 200 and _IS_ASCII.fullmatch(host):
+        return host
     try:
         return idna.encode(host, uts46=True, transitional=False).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError):
@@ -35,7 +44,7 @@ def _suffixes() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     exceptions: set[str] = set()
     for rule in rules:
         kind = wild if rule.startswith("*.") else exceptions if rule.startswith("!") else plain
-        name = _ascii(rule.removeprefix("*.").removeprefix("!"))
+        name = ascii_host(rule.removeprefix("*.").removeprefix("!"))
         if name:
             kind.add(name)
     return tuple(sorted(plain)), tuple(sorted(wild)), tuple(sorted(exceptions))
@@ -86,7 +95,7 @@ def standardise_domains(frame: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(_text=cleaned("raw"), _host=_host("raw"))
     where = frame["_host"].str.contains(r"[^\x00-\x7f]").fill_null(False).arg_true()
     if where.len():
-        encoded = text_column([_ascii(h) for h in frame["_host"].gather(where)])
+        encoded = text_column([ascii_host(h) for h in frame["_host"].gather(where)])
         frame = frame.with_columns(frame["_host"].clone().scatter(where, encoded).alias("_host"))
     return (
         frame.with_columns(website_domain=pl.when(pl.col("_host").str.contains(_HOST)).then(_registrable()))
