@@ -130,7 +130,7 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
     notes: list[str] = []
     path = config_path.resolve() if config_path else None
     try:
-        definitions = build_defs(config, path, _console(progress, notes))
+        definitions = build_defs(config, path, _console(progress, notes), is_held=True)
     except (dg.DagsterInvalidDefinitionError, CheckError) as error:
         raise ConfigurationError(f"schedule: {error}") from error
     job = definitions.resolve_job_def(JOB)
