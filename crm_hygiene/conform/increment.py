@@ -19,12 +19,13 @@ from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
+from crm_hygiene.revision import Revision
 
 _RECORD = ["source", "record_id"]
 
 
-def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> pl.DataFrame:
-    """What `conform_table` gives, from the live table and the records that something new was told of.
+def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> Revision:
+    """What `conform_table` gives: what stays of the live table, and the records that something new was told of.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def conform_changes(night: Night, table: str, since: Versions[str, int | None]) 
     kept = night.lake.scan(contract).filter(~pl.col("source").is_in(whole))
     if touched:
         kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
-    return pl.concat([kept.collect(), *conform_sources(night, contract, again)])
+    return Revision(kept.collect(), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:
