@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import polars as pl
 
@@ -12,7 +14,7 @@ from crm_hygiene.conform.field_times import PREFIX, with_field_times
 from crm_hygiene.conform.standard import plain, standardise_sources
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import landing_column, landing_contract
-from crm_hygiene.mapping import Mapping, TableMapping
+from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
 from crm_hygiene.progress import tell
 from crm_hygiene.salesforce_ids import expand_ids
@@ -61,17 +63,41 @@ def landed_rows(night: Night, mapping: Mapping, table: str) -> pl.LazyFrame:
 
 def raw_rows(rows: pl.LazyFrame, mapping: Mapping, table: str) -> pl.LazyFrame:
     """Landed rows as raw text columns of a conformed table, those of all its blocks."""
-    return pl.concat([_raw(rows, mapping, block) for block in mapping.tables[table]], how="diagonal")
+    blocks = range(len(mapping.tables[table]))
+    found = [_raw(rows, _Block(mapping.source, mapping.fingerprint, table, n, mapping)) for n in blocks]
+    return pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
 
 
-def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
+@dataclass(frozen=True)
+class _Block:
+    """One block of a mapping, the same as another of the same mapping's text."""
+
+    source: str
+    fingerprint: str
+    table: str
+    place: int
+    mapping: Mapping = field(compare=False, repr=False)
+
+
+def _raw(rows: pl.LazyFrame, block: _Block) -> pl.LazyFrame:
     """Landed rows of one block as raw text columns of the conformed table."""
+    vendor, said, predicate, columns = _raw_columns(block)
+    return rows.rename(vendor).with_columns(said).filter(predicate).select(columns)
+
+
+@lru_cache(maxsize=512)
+def _raw_columns(place: _Block) -> tuple[dict[str, str], list[pl.Expr], pl.Expr, list[pl.Expr]]:
+    """Names of the landed columns, their texts without nulls, the rows' condition, the raw columns.
+
+    A night asks several times for the same ones.
+    """
+    mapping, block = place.mapping, place.mapping.tables[place.table][place.place]
     vendor = {landing_column(name): name for name in mapping.vendor_columns}
-    nulls = ["", *mapping.nulls]
-    rows = rows.rename(vendor).with_columns(
+    nulls = pl.lit(pl.Series(["", *mapping.nulls], dtype=pl.String).implode())
+    said = [
         pl.when(pl.col(name).str.strip_chars().is_in(nulls)).then(None).otherwise(pl.col(name)).alias(name)
         for name in block.vendor_columns
-    )
+    ]
     # Ids are cleaned before rows are compared: `42 ` and `42` are one record.
     columns = {
         name: plain(e) if name.endswith("record_id") else e
@@ -84,7 +110,7 @@ def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFr
             for name, e in columns.items()
         }
     known = set(contract_of(f"conformed.{block.table}").column_names)
-    return rows.filter(block.predicate()).select(
+    selected = [
         *(e.alias(name) for name, e in columns.items()),
         *(e.to_polars().alias(f"{PREFIX}{name}") for name, e in block.changed_at.items()),
         *(pl.col(c).alias(f"_{c}") for c in _identity(mapping, block.table)),
@@ -93,7 +119,8 @@ def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFr
         pl.col("_file").alias("file"),
         pl.col("_row_number").alias("row_number"),
         pl.col("_landed_at").alias("landed_at"),
-    )
+    ]
+    return vendor, said, block.predicate(), selected
 
 
 def tells_entries(mapping: Mapping, table: str) -> bool:

@@ -25,7 +25,7 @@ _RECORD = ["source", "record_id"]
 
 
 def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> Revision:
-    """What `conform_table` gives: what stays of the live table, and the records that something new was told of.
+    """What `conform_table` gives: what stays of the live table, and the records that were told of anew.
 
     Parameters
     ----------

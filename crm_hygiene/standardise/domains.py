@@ -14,7 +14,7 @@ import polars as pl
 import tldextract
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import cleaned, complaint, text_column
+from crm_hygiene.standardise.text import any_of, cleaned, complaint, text_column
 
 _LONGEST_SUFFIX = 5
 _HOST = r"^(?:[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?\.)+[a-z](?:[a-z0-9\-]{0,61}[a-z0-9])$"
@@ -64,6 +64,7 @@ def _host(column: str) -> pl.Expr:
     )
 
 
+@cache
 def _registrable() -> pl.Expr:
     """Public suffix plus one label of `_host`, null without either, by the list's own algorithm.
 
@@ -77,12 +78,12 @@ def _registrable() -> pl.Expr:
     }
     result: pl.Expr = pl.lit(None, dtype=pl.String)
     for k in range(1, _LONGEST_SUFFIX + 1):
-        is_suffix = tails[k].is_in(plain)
+        is_suffix = tails[k].is_in(any_of(plain))
         if k > 1:
-            is_suffix = is_suffix | tails[k - 1].is_in(wild)
+            is_suffix = is_suffix | tails[k - 1].is_in(any_of(wild))
         result = pl.when(is_suffix & tails[k].is_not_null()).then(tails[k + 1]).otherwise(result)
     for k in range(2, _LONGEST_SUFFIX + 1):
-        result = pl.when(tails[k].is_in(exceptions)).then(tails[k]).otherwise(result)
+        result = pl.when(tails[k].is_in(any_of(exceptions))).then(tails[k]).otherwise(result)
     return result
 
 
