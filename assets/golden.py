@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.presentation import Lineage
 from assets.publication import Step, Tables, step_asset
-from crm_hygiene.asof import latest_landing
+from crm_hygiene.asof import end_of_week, latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import build_golden
 from crm_hygiene.night import Night
@@ -191,7 +191,7 @@ def _compute(night: Night) -> Tables:
         consents,
         interactions,
         night.survivorship,
-        latest_landing(people, organisations, consents, interactions),
+        end_of_week(latest_landing(people, organisations, consents, interactions)),
         night.systems,
         pins=night.lake.read(contract_of("stewardship.pins")),
         questions=night.lake.read(contract_of("linked.questions")),

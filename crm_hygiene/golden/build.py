@@ -98,7 +98,8 @@ def build_golden(
 ) -> Golden:
     """Build every golden table.
 
-    `as_of` is the latest landing time (UTC): ages are taken against it, never against the clock.
+    Ages are taken at `as_of`, the end of the week of the latest landing (`asof.end_of_week`), never at the
+    clock.
     `systems` maps source to vendor, so that foreign keys find the other sources of their vendor.
     `questions` is linked.questions; without it every golden row counts as unique.
     `pins` is stewardship.pins; without it nothing is pinned. `users`, `opportunities` and `versions`
