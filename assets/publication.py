@@ -33,6 +33,7 @@ from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Publication
 from crm_hygiene.night import Night
 from crm_hygiene.progress import counted, tell
+from crm_hygiene.revision import Revision, StreamedRevision
 from expectations.gate import GateResult, quarantine_rows, run_gate
 from expectations.suite import named_checks
 
@@ -43,7 +44,7 @@ _TOLD_ROWS = 20_000
 
 # Its commit names the linkage models that made the entities everything downstream is made from.
 _MEMBERS = "linked.person_members"
-Tables = dict[str, pl.DataFrame | Parts]
+Tables = dict[str, pl.DataFrame | Revision | Parts | StreamedRevision]
 Compute = Callable[[Night], Tables]
 Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
 Figures = Callable[[Night], dict[str, Any]]
@@ -60,7 +61,8 @@ class Step:
     reads
         tables whose state decides whether the step has to run.
     compute
-        all rows of every table of `tables`; a table too large to hold comes as its parts.
+        all rows of every table of `tables`; a table too large to hold comes as its parts, one of which the
+        night made only some rows as a revision.
     again
         given the refused rows of the step's one table, their records' next best rows.
     made_from
@@ -205,10 +207,25 @@ def _summed(results: list[pl.DataFrame]) -> pl.DataFrame:
     )
 
 
-def _gate(night: Night, contract: Contract, frame: pl.DataFrame, again: Again | None) -> _Gated:
+_FRESH = "_is_fresh"
+
+
+def _staged(contract: Contract, table: pl.DataFrame | Revision) -> tuple[pl.DataFrame, pl.Series | None]:
+    """All rows of a table in the order of its key, and which of them its gate has not seen."""
+    if isinstance(table, pl.DataFrame):
+        return contract.shape(table).sort(contract.key, nulls_last=True), None
+    both = pl.concat(
+        contract.shape(rows).with_columns(pl.lit(is_fresh).alias(_FRESH))
+        for rows, is_fresh in ((table.kept, False), (table.fresh, True))
+    ).sort(contract.key, nulls_last=True)
+    return both.drop(_FRESH), both[_FRESH]
+
+
+def _gate(night: Night, contract: Contract, table: pl.DataFrame | Revision, again: Again | None) -> _Gated:
     """Gate a table; records whose newest row is refused fall back to their last good row."""
-    frame = contract.shape(frame).sort(contract.key, nulls_last=True)
-    result = run_gate(contract, frame, night.run_id, night.started_at)
+    frame, fresh = _staged(contract, table)
+    result = run_gate(contract, frame, night.run_id, night.started_at, fresh=fresh)
+    del frame, fresh
     frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
     while again is not None and quarantined[-1].height and not stopped:
         refused = pl.concat(quarantined).select(REFUSED_COLUMNS)
@@ -246,13 +263,20 @@ def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:
 
 
 def _publish_parts(
-    night: Night, contract: Contract, parts: Parts, metadata: dict[str, str]
+    night: Night, contract: Contract, parts: Parts | StreamedRevision, metadata: dict[str, str]
 ) -> tuple[Publication, pl.DataFrame]:
     """Gate and publish a table part by part; a part that is stopped aborts the one commit."""
     results: list[pl.DataFrame] = []
+    kept = parts.kept if isinstance(parts, StreamedRevision) else ()
+    fresh = parts.fresh if isinstance(parts, StreamedRevision) else parts
+    passed = 0
 
     def gated() -> Iterator[pl.DataFrame]:
-        told = counted(_gathered(parts), f"checking and writing {contract.table}", unit="rows", size=len)
+        nonlocal passed
+        for part in counted(kept, f"keeping rows of {contract.table}", unit="rows", size=len):
+            passed += part.height
+            yield part
+        told = counted(_gathered(fresh), f"checking and writing {contract.table}", unit="rows", size=len)
         for part in told:
             result: GateResult = run_gate(contract, contract.shape(part), night.run_id, night.started_at)
             results.append(result.results)
@@ -263,7 +287,11 @@ def _publish_parts(
             yield result.clean
 
     publication = night.lake.publish_parts(contract, gated(), metadata)
+    if passed and not results:
+        results.append(run_gate(contract, contract.empty(), night.run_id, night.started_at).results)
     summed = _summed(results) if results else contract_of(GATES).empty()
+    # Rows that stay have passed every check that could have stopped them, in the night they were made.
+    summed = summed.with_columns(pl.col("row_count") + passed)
     _record(
         night,
         _Gated(
@@ -338,14 +366,13 @@ def run_step(
     models = step.models_used(night, computed)
     missing = set(step.tables) ^ set(computed)
     assert not missing, f"{step.name} computes other tables than it declares: {missing}"
-    frames = {t: frame for t, frame in computed.items() if isinstance(frame, pl.DataFrame)}
-    parts = {t: given for t, given in computed.items() if not isinstance(given, pl.DataFrame)}
+    frames = {t: given for t, given in computed.items() if isinstance(given, pl.DataFrame | Revision)}
+    parts = {t: given for t, given in computed.items() if not isinstance(given, pl.DataFrame | Revision)}
     computed.clear()
     gates: dict[str, _Gated] = {}
     for table in (t for t in step.tables if t in frames):
         # Taken out, so that the rows as computed do not stay in memory beside those that passed.
-        if frames[table].height >= _TOLD_ROWS:
-            tell(f"checking {table}: {frames[table].height:,} rows")
+        _tell_of(table, frames[table])
         gates[table] = _gate(night, contract_of(table), frames.pop(table), step.again)
         _record(night, gates[table])
     stopped = [gated for gated in gates.values() if gated.is_stopped]
@@ -382,6 +409,12 @@ def run_step(
             },
         )
         yield from _check_results(contract, results)
+
+
+def _tell_of(table: str, given: pl.DataFrame | Revision) -> None:
+    rows = given if isinstance(given, pl.DataFrame) else given.fresh
+    if rows.height >= _TOLD_ROWS:
+        tell(f"checking {table}: {rows.height:,} rows")
 
 
 def step_asset(step: Step) -> dg.AssetsDefinition:

@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from expectations.reasons import examples_of, observed_text, reasons_of
 from expectations.suite import is_row_level, named_checks
 
 _REASONS = "reasons"
+_NONE_FAILS = Finding(True, rows=np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,15 @@ def run_gate(
     run_id: str,
     checked_at: dt.datetime,
     chunk_rows: int = CHUNK_ROWS,
+    fresh: pl.Series | None = None,
 ) -> GateResult:
     """Check a staged table against its contract.
 
     A check that raises an exception has failed. A frame without rows passes everything, at once.
     `checked_at` without a time zone is taken as UTC. `chunk_rows` bounds memory and changes no result.
+    `fresh` says per row (Boolean) whether it has yet to pass this gate; the others came through it together,
+    as the table they were then, so that checks of single rows need not ask them again, nor uniqueness whether
+    they repeat each other. It changes no result either.
 
     Raises
     ------
@@ -94,7 +99,12 @@ def run_gate(
     together = evaluate_together(contract, frame, checks) if frame.height <= chunk_rows else None
     if together is None:
         # One pass over the rows serves every row-local check; a row's verdict does not depend on who is left.
-        findings = evaluate_by_row(contract, frame, by_row, chunk_rows)
+        anew = {} if fresh is None else {n: c for n, c in by_row.items() if _kept_rows_passed(c)}
+        findings = evaluate_by_row(
+            contract, frame, {n: c for n, c in by_row.items() if n not in anew}, chunk_rows
+        )
+        if fresh is not None:
+            findings |= _among_fresh(contract, frame, fresh, anew, chunk_rows)
         findings |= evaluate_whole(contract, frame, {n: c for n, c in whole.items() if n in quarantining})
     else:
         findings = together
@@ -103,7 +113,8 @@ def run_gate(
         is_out[_failing(findings[name])] = True
     clean = frame.filter(pl.Series(~is_out)) if is_out.any() else frame
     if together is None or is_out.any():
-        findings |= evaluate_whole(contract, clean, on_the_left)
+        left = None if fresh is None else fresh.filter(pl.Series(~is_out))
+        findings |= _evaluate_left(contract, clean, left, on_the_left)
 
     verdicts = []
     for name, check in checks.items():
@@ -160,6 +171,66 @@ def quarantine_rows(contract: Contract, quarantined: pl.DataFrame) -> pl.DataFra
 
 def _quarantines(contract: Contract, check: Check) -> bool:
     return check.severity == "warning" and is_row_level(contract, check)
+
+
+def _kept_rows_passed(check: Check) -> bool:
+    """Whether a row that is in a published table has passed: the table was stopped or the row left out."""
+    return check.severity in ("critical", "warning")
+
+
+def _among_fresh(
+    contract: Contract, frame: pl.DataFrame, fresh: pl.Series, checks: Mapping[str, Check], chunk_rows: int
+) -> dict[str, Finding]:
+    """Findings of row-local checks that the other rows have passed, with positions in `frame`."""
+    positions = np.flatnonzero(fresh.to_numpy())
+    asked = frame.filter(fresh)
+    findings = evaluate_by_row(contract, asked, checks, chunk_rows) if asked.height else {}
+    return {name: _moved(findings.get(name, _NONE_FAILS), positions) for name in checks}
+
+
+def _moved(finding: Finding, positions: np.ndarray[Any, np.dtype[np.int64]]) -> Finding:
+    """The finding on some rows of a frame, `positions`, as one on the frame."""
+    return finding if finding.rows is None else replace(finding, rows=positions[finding.rows])
+
+
+def _evaluate_left(
+    contract: Contract, frame: pl.DataFrame, fresh: pl.Series | None, checks: Mapping[str, Check]
+) -> dict[str, Finding]:
+    """Findings of checks of more than a row; uniqueness asks only where a fresh row may repeat one."""
+    if fresh is None:
+        return evaluate_whole(contract, frame, checks)
+    findings: dict[str, Finding] = {}
+    for name, check in checks.items():
+        columns = _unique_columns(check)
+        if columns is None:
+            findings |= evaluate_whole(contract, frame, {name: check})
+            continue
+        # Every row that could repeat a fresh one; nulls are compared as the check will, so they all go in.
+        new = frame.lazy().select(columns).filter(fresh).unique()
+        alike = (
+            frame.lazy()
+            .select(columns)
+            .with_row_index("_row")
+            .join(new, on=columns, how="semi", nulls_equal=True)
+        )
+        positions = alike.select(pl.col("_row").cast(pl.Int64).sort()).collect().to_series().to_numpy()
+        found = (
+            evaluate_whole(contract, frame[positions], {name: check})[name] if len(positions) else _NONE_FAILS
+        )
+        findings[name] = _moved(found, positions)
+    return findings
+
+
+def _unique_columns(check: Check) -> list[str] | None:
+    """Columns that must not repeat, if that is all the check says and a published table has to obey it."""
+    if check.severity != "critical":
+        return None
+    given = check.arguments
+    if check.expectation == "expect_column_values_to_be_unique" and list(given) == ["column"]:
+        return [str(given["column"])]
+    if check.expectation == "expect_compound_columns_to_be_unique" and list(given) == ["column_list"]:
+        return [str(name) for name in given["column_list"]]
+    return None
 
 
 def _failing(finding: Finding) -> np.ndarray[Any, np.dtype[np.int64]]:

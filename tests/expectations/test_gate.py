@@ -111,6 +111,39 @@ def test_nothing_is_lost_and_reasons_are_complete(records: list[dict[str, Any]],
 _FIELDS = ["source", "channel", "count", "email", "born", "score", "is_open"]
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(before=FRAMES, new=FRAMES, repeated=st.booleans(), chunk_rows=st.integers(1, 3))
+def test_rows_that_passed_before_need_not_pass_again(
+    before: list[dict[str, Any]], new: list[dict[str, Any]], repeated: bool, chunk_rows: int
+) -> None:
+    noted = check("expect_column_values_to_be_between", "info", because="Noted.", column="count", max_value=3)
+    target = contract(*CHECKS, noted, required=("is_open",))
+
+    def frame(records: list[dict[str, Any]], prefix: str) -> pl.DataFrame:
+        named = [{"record_id": f"{prefix}{i}", **r} for i, r in enumerate(records)]
+        return target.shape(
+            pl.DataFrame(named, schema={n: target.schema[n] for n in ["record_id", *_FIELDS]})
+        )
+
+    first = run_gate(target, frame(before, "r"), "run", AT)
+    kept = first.clean if not first.is_stopped else first.clean.clear()
+    told = pl.concat(
+        [
+            kept.with_columns(is_fresh=pl.lit(False)),
+            frame(new, "r" if repeated else "n").with_columns(is_fresh=pl.lit(True)),
+        ]
+    ).sort("email", "record_id", nulls_last=True)
+    whole, fresh = told.drop("is_fresh"), told["is_fresh"]
+
+    anew = run_gate(target, whole, "run", AT, chunk_rows=chunk_rows)
+    found = run_gate(target, whole, "run", AT, chunk_rows=chunk_rows, fresh=fresh)
+
+    assert found.is_stopped == anew.is_stopped
+    assert_frame_equal(found.clean, anew.clean)
+    assert_frame_equal(found.quarantined, anew.quarantined)
+    assert_frame_equal(found.results, anew.results)
+
+
 def test_the_verdict_does_not_depend_on_row_order_or_chunks() -> None:
     frame = rows(channel=["a", "x", "y", None, "b", "x"], count=[1, 9, None, 3, -1, 2])
     forward = run_gate(contract(*CHECKS), frame, "run", AT)
