@@ -8,7 +8,7 @@ live rows. Either way the tables equal those of `build_golden`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,7 +70,7 @@ def revise_golden(
     interactions: pl.DataFrame,
     users: pl.DataFrame,
     opportunities: pl.DataFrame,
-    memory: ConsentMemory,
+    memory: Callable[[pl.DataFrame, pl.DataFrame], ConsentMemory],
     rules: Rules,
     lead_rules: LeadRules,
     as_of: datetime,
@@ -85,7 +85,7 @@ def revise_golden(
     consents, interactions, users, opportunities
         conformed tables of this night.
     memory
-        what is known of consent besides.
+        what is known of consent besides, given addresses and keys of conformed.people and its members.
 
     Returns
     -------
@@ -94,7 +94,13 @@ def revise_golden(
     here = Resolved(now, rules, systems)
     before = Resolved(then, rules, systems, here)
     consent = effective_consent(
-        here.people, here.living_people, consents, interactions, systems, here.bounced[0], memory
+        here.people,
+        here.living_people,
+        consents,
+        interactions,
+        systems,
+        here.bounced[0],
+        memory(here.people, here.person_members),
     )
     traced = pl.concat(consent.provenance)
     traced_before = live[PROVENANCE].filter(
@@ -105,9 +111,8 @@ def revise_golden(
     firms_touched = touched_organisations(
         before, here, live["golden.accounts"].select("entity_id", "parent_entity_id").collect()
     )
-    if (
-        persons_touched.len() > _MOST_TOUCHED * here.person_members["entity_id"].n_unique()
-        or firms_touched.len() > _MOST_TOUCHED * here.organisation_members["entity_id"].n_unique()
+    if _are_most(persons_touched, before.person_members, here.person_members) or _are_most(
+        firms_touched, before.organisation_members, here.organisation_members
     ):
         return None
     questions, pins = now.questions.collect(), now.pins.collect()
@@ -193,6 +198,11 @@ def revise_golden(
             inquiries.states, inquiries.leads, activities, consent, problems["hierarchy_problem"]
         ),
     )
+
+
+def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool:
+    known = max(members["entity_id"].n_unique() for members in (then, now))
+    return touched.len() > _MOST_TOUCHED * known
 
 
 def _records(records: pl.LazyFrame, members: pl.DataFrame) -> pl.DataFrame:

@@ -168,13 +168,13 @@ def revised(one: dict[str, Rows], other: dict[str, Rows], live: Golden) -> Revis
         if then[name].equals(now[name])
     }
     tables = {f"golden.{t}": getattr(live, t).lazy() for t in TABLES}
-    with mock.patch.object(revising, "_MOST_TOUCHED", 2.0):
+    with mock.patch.object(revising, "_are_most", return_value=False):
         found = revise_golden(
             replace(then_inputs, **same),
             now_inputs,
             {**tables, "golden.provenance": live.provenance.collect().lazy()},
             *(now[name] for name in ("consents", "interactions", "users", "opportunities")),
-            memory(other),
+            lambda people, members: memory(other),
             RULES,
             LEAD_RULES,
             r.AS_OF,
