@@ -18,7 +18,6 @@ from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.placeholders import without_placeholders
 from crm_hygiene.survivorship.rules import Rules, survivorship_columns
 
-
 KEYS = ["source", "record_id"]
 
 # What the parents of records are found from.

@@ -22,8 +22,8 @@ from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
 from crm_hygiene.golden.consent_statements import vague_notes
 from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
 from crm_hygiene.golden.hierarchy import without_circles
-from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.golden.inquiries import follow_inquiries
+from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.golden.lead_states import unknown_statuses
 from crm_hygiene.golden.leads import conversion_notes, live_leads
 from crm_hygiene.golden.provenance import Provenance

@@ -171,9 +171,7 @@ class Resolved:
             return night.bounced
         rule = self.rules.bounces
         heard = (
-            self.inputs.interactions.filter(
-                pl.col("interaction_kind").is_in([*rule.kinds, *rule.cleared_by])
-            )
+            self.inputs.interactions.filter(pl.col("interaction_kind").is_in([*rule.kinds, *rule.cleared_by]))
             .select(_BOUNCES)
             .collect()
         )
@@ -193,9 +191,7 @@ def _ids(*parts: pl.DataFrame) -> pl.Series:
     return pl.concat([part.select("entity_id") for part in parts])["entity_id"].unique()
 
 
-def _entities_of(
-    keys: list[pl.DataFrame], then: pl.DataFrame, now: pl.DataFrame
-) -> pl.DataFrame:
+def _entities_of(keys: list[pl.DataFrame], then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     """Entities that the records of `keys` belonged to on either night."""
     wanted = pl.concat([part.select(KEYS) for part in keys]).unique()
     return pl.concat([members.join(wanted, on=KEYS, how="semi") for members in (then, now)])
@@ -212,8 +208,7 @@ def _said(then: Resolved, now: Resolved, table: str) -> list[pl.DataFrame]:
     """Entities about which stewards or open questions say something else than before."""
     members = ("person_members", "organisation_members")[table == "accounts"]
     pins = [
-        pins_of_entities(night.inputs.pins.collect(), getattr(night, members), table)
-        for night in (then, now)
+        pins_of_entities(night.inputs.pins.collect(), getattr(night, members), table) for night in (then, now)
     ]
     doubts = [uniqueness(night.inputs.questions.collect()) for night in (then, now)]
     return [differing(*pins), differing(*doubts)]

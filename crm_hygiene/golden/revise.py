@@ -225,6 +225,4 @@ def _kept(provenance: pl.LazyFrame, is_person: pl.Expr, is_firm: pl.Expr) -> Ite
     """Provenance of the entities that were not touched, in parts."""
     table = pl.col("table_name")
     is_touched = ((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm)
-    yield from provenance.filter(~is_touched).collect_batches(
-        chunk_size=_KEPT_ROWS, maintain_order=False
-    )
+    yield from provenance.filter(~is_touched).collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)

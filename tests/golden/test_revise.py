@@ -49,7 +49,10 @@ def further(draw: st.DrawFn, night: dict[str, Rows]) -> dict[str, Rows]:
     for row in night["organisations"]:
         address = draw(mail)
         row |= {"email": address, "email_domain": address.split("@")[1] if address else None}
-        row |= {"is_deleted": draw(st.integers(0, 5)) == 0, "employee_count": draw(st.sampled_from([None, 5]))}
+        row |= {
+            "is_deleted": draw(st.integers(0, 5)) == 0,
+            "employee_count": draw(st.sampled_from([None, 5])),
+        }
     for row in night["interactions"]:
         if draw(st.booleans()):
             row |= {"interaction_kind": draw(st.sampled_from(["bounce", "delivered"])), "channel": "email"}
@@ -101,8 +104,14 @@ def further(draw: st.DrawFn, night: dict[str, Rows]) -> dict[str, Rows]:
         {**row, "is_deleted": True, "email_normalised": draw(st.sampled_from([None, "x@one.com"]))}
         for row in ({k: v for k, v in f.items() if k != "entity"} for f in former)
     ]
-    more = {"opportunities": opportunities, "questions": questions, "pins": pins, "former": former, "gone": gone}
-    return {**night, **more}
+    more = {
+        "opportunities": opportunities,
+        "questions": questions,
+        "pins": pins,
+        "former": former,
+        "gone": gone,
+    }
+    return {**night, **more, "former": former, "gone": gone}
 
 
 @st.composite
