@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -142,6 +143,63 @@ def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], 
     )
 
 
+@dataclass(frozen=True)
+class Bound:
+    """The most that a pair can weigh, prior left out.
+
+    Attributes
+    ----------
+    total
+        SQL over `<column>_l` and `<column>_r` of the columns in `own`.
+    own
+        name by SQL of what each record works out alone: numbers, hashes and marks.
+    conditions
+        the same before that was taken out; tells which marks a record needs.
+    """
+
+    total: str
+    own: Mapping[str, str]
+    conditions: str
+
+
+def pair_bound(comparisons: Sequence[Comparison], numbers: Numbers) -> Bound:
+    """The bound of a pair, from m and u by comparison and level."""
+    conditions = " + ".join(f"({weight_bound(c, numbers[c.name])})" for c in comparisons)
+    own = _OwnColumns()
+    total = text(own.rewritten(parsed(conditions)))
+    return Bound(total, own.columns, conditions)
+
+
+def least_total(content: Mapping[str, Any], least_weight: float) -> float:
+    """The bound from which a pair may weigh `least_weight`, by the prior of the model's `content`."""
+    return least_weight - MARGIN - math.log2(content["prior"] / (1 - content["prior"]))
+
+
+def load_own_columns(
+    con: duckdb.DuckDBPyConnection,
+    frame: pl.DataFrame,
+    comparisons: Sequence[Comparison],
+    content: Mapping[str, Any],
+    bound: Bound,
+) -> None:
+    """Make table `own_columns`: `unique_id` and what each record of `frame` works out alone.
+
+    Parameters
+    ----------
+    frame
+        the columns that the comparisons read, and `unique_id`.
+    content
+        of the frozen model: its term frequencies.
+    """
+    for column in frequency_columns(comparisons):
+        shares = content["frequencies"][column]
+        frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
+    con.register("_records", with_marks(frame, bound.conditions).to_arrow())
+    listed = ", ".join(f'{expression} AS "{name}"' for expression, name in bound.own.items())
+    con.execute(f"CREATE OR REPLACE TABLE own_columns AS SELECT unique_id, {listed} FROM _records")
+    con.unregister("_records")
+
+
 def prune(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
@@ -161,18 +219,9 @@ def prune(
     content
         of the frozen model: its prior and term frequencies.
     """
-    bounds = " + ".join(f"({weight_bound(c, numbers[c.name])})" for c in comparisons)
-    own = _OwnColumns()
-    total = text(own.rewritten(parsed(bounds)))
-    for column in frequency_columns(comparisons):
-        shares = content["frequencies"][column]
-        frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
-    con.register("_records", with_marks(frame, bounds).to_arrow())
-    listed = ", ".join(f'{expression} AS "{name}"' for expression, name in own.columns.items())
-    con.execute(f"CREATE OR REPLACE TABLE own_columns AS SELECT unique_id, {listed} FROM _records")
-    con.unregister("_records")
-    sides = ", ".join(f'{side}."{name}" AS "{name}_{side}"' for name in own.columns.values() for side in "lr")
-    least = least_weight - MARGIN - math.log2(content["prior"] / (1 - content["prior"]))
+    bound = pair_bound(comparisons, numbers)
+    load_own_columns(con, frame, comparisons, content, bound)
+    sides = ", ".join(f'{side}."{name}" AS "{name}_{side}"' for name in bound.own.values() for side in "lr")
     con.execute(f"""
         CREATE OR REPLACE TABLE hopeful AS
         SELECT match_key, join_key_l, join_key_r FROM (
@@ -180,7 +229,7 @@ def prune(
             FROM candidates c
             JOIN own_columns l ON l.unique_id = c.join_key_l
             JOIN own_columns r ON r.unique_id = c.join_key_r
-        ) WHERE {total} >= {least!r}
+        ) WHERE {bound.total} >= {least_total(content, least_weight)!r}
     """)
     con.execute("DROP TABLE own_columns")
     con.execute("DROP TABLE candidates")
