@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -29,6 +30,8 @@ from crm_hygiene.linkage.settings import Comparison, Level
 # Sums of floats in another order differ by less.
 MARGIN = 0.01
 _IMPOSSIBLE = "-1e9"
+# Names of columns begin so that hold hashes of what is only compared for equality; 0 stands for no value.
+HASH = "hash_"
 _EQUALITIES = (sql.EQ, sql.NEQ, sql.NullSafeEQ, sql.NullSafeNEQ)
 
 
@@ -141,7 +144,7 @@ class _OwnColumns:
         if is_hashed:
             # Zero says that there is no value.
             own = f"CASE WHEN {own} IS NOT NULL THEN hash({own}) | 1 ELSE 0 END"
-        name = self.columns.setdefault(own, f"own_{len(self.columns)}")
+        name = self.columns.setdefault(own, f"{HASH if is_hashed else 'own_'}{len(self.columns)}")
         return sql.column(f"{name}_{side}", quoted=True)
 
 
@@ -157,6 +160,67 @@ def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], 
         .with_columns(pl.when(pl.col(column).is_not_null()).then(share.log(2)).alias(f"bits_{column}"))
         .drop("share")
     )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The most that a pair can weigh, prior left out: the sum of `parts`.
+
+    Attributes
+    ----------
+    parts
+        per comparison an SQL expression over `<column>_l` and `<column>_r` of the columns in `own`.
+    own
+        name by SQL of what each record works out alone: numbers, hashes (`HASH`) and marks.
+    conditions
+        the same before that was taken out; tells which marks a record needs.
+    """
+
+    parts: tuple[sql.Expression, ...]
+    own: Mapping[str, str]
+    conditions: str
+
+    @property
+    def total(self) -> str:
+        """SQL of the sum."""
+        return " + ".join(f"({text(part)})" for part in self.parts)
+
+
+def pair_bound(comparisons: Sequence[Comparison], numbers: Numbers) -> Bound:
+    """The bound of a pair, from m and u by comparison and level."""
+    own = _OwnColumns()
+    conditions = [weight_bound(c, numbers[c.name]) for c in comparisons]
+    parts = tuple(own.rewritten(parsed(condition)) for condition in conditions)
+    return Bound(parts, own.columns, " ".join(conditions))
+
+
+def least_total(content: Mapping[str, Any], least_weight: float) -> float:
+    """The bound from which a pair may weigh `least_weight`, by the prior of the model's `content`."""
+    return least_weight - MARGIN - math.log2(content["prior"] / (1 - content["prior"]))
+
+
+def register_records(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    frame: pl.DataFrame,
+    comparisons: Sequence[Comparison],
+    content: Mapping[str, Any],
+    bound: Bound,
+) -> str:
+    """Register view `name`: `frame` with what the own columns are made of; returns their select list.
+
+    Parameters
+    ----------
+    frame
+        the columns that the comparisons read.
+    content
+        of the frozen model: its term frequencies.
+    """
+    for column in frequency_columns(comparisons):
+        shares = content["frequencies"][column]
+        frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
+    con.register(name, with_marks(frame, bound.conditions).to_arrow())
+    return ", ".join(f'{expression} AS "{own}"' for expression, own in bound.own.items())
 
 
 def prune(
@@ -183,17 +247,11 @@ def prune(
     present = candidates.records(frame.height)
     place = np.cumsum(present) - 1
     frame = frame.filter(present)
-    own = _OwnColumns()
-    bounds = [weight_bound(c, numbers[c.name]) for c in comparisons]
-    parts = [own.rewritten(parsed(bound)) for bound in bounds]
-    for column in frequency_columns(comparisons):
-        shares = content["frequencies"][column]
-        frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
-    con.register("_records", with_marks(frame, " ".join(bounds)).to_arrow())
-    listed = ", ".join(f'{expression} AS "{name}"' for expression, name in own.columns.items())
+    bound = pair_bound(comparisons, numbers)
+    listed = register_records(con, "_records", frame, comparisons, content, bound)
     columns = fetch(con, f"SELECT {listed} FROM _records")
     con.unregister("_records")
-    program = PairProgram(parts, columns, [most_weight(c, numbers[c.name]) for c in comparisons])
+    program = PairProgram(list(bound.parts), columns, [most_weight(c, numbers[c.name]) for c in comparisons])
     del columns
-    least = least_weight - MARGIN - math.log2(content["prior"] / (1 - content["prior"]))
+    least = least_total(content, least_weight)
     return candidates.where(lambda left, right: program.run(place[left], place[right]) >= least, threads)

@@ -9,7 +9,7 @@ from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.linkage import LinkageSettings
 from crm_hygiene.linkage.engine import engine_of
 from crm_hygiene.linkage.settings import Comparison, EntityKind, Level
-from crm_hygiene.linkage.spark.conditions import spark_comparisons, spark_condition
+from crm_hygiene.linkage.spark.conditions import spark_bound, spark_comparisons, spark_condition
 from crm_hygiene.linkage.spark.session import session_settings
 
 
@@ -43,6 +43,11 @@ def test_what_has_no_known_equal_is_refused(condition: str, named: str) -> None:
     assert named in str(raised.value)
 
 
+def test_a_bound_is_summed_in_doubles() -> None:
+    bound = '("own_0_l" & 3 <> 0) OR 1e-06 < 0.5'
+    assert spark_bound(bound) == "(`own_0_l` & 3 <> 0) OR 1e-06D < 0.5D"
+
+
 def test_a_refusal_names_comparison_and_level() -> None:
     levels = (
         Level(name="missing", when="a_l IS NULL", is_null=True),
@@ -74,6 +79,7 @@ def test_settings_of_spark_are_spelled_out(tmp_path: Path) -> None:
     assert settings["spark.driver.memory"] == "8g"
     assert settings["spark.executor.memory"] == "6g"
     assert settings["spark.executor.cores"] == "4"
+    assert settings["spark.sql.autoBroadcastJoinThreshold"] == "128m"
 
 
 @pytest.mark.parametrize(

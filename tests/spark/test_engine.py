@@ -13,15 +13,18 @@ import pytest
 from crm_hygiene.config import Config, SparkConfig
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
-from crm_hygiene.linkage import LinkageSettings
+from crm_hygiene.linkage import LinkageSettings, scoring
+from crm_hygiene.linkage.candidates import Candidates, _packed
 from crm_hygiene.linkage.connection import connection, fetch
 from crm_hygiene.linkage.night_before import NightBefore
 from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.preparation import prepare
-from crm_hygiene.linkage.scoring import compared_columns
+from crm_hygiene.linkage.pruning import prune
+from crm_hygiene.linkage.scoring import compared_columns, known_comparisons, numbers_of, prediction_threshold
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.linkage.spark import SparkEngine, spark_engine
-from crm_hygiene.linkage.spark.conditions import spark_condition
+from crm_hygiene.linkage.spark import pruning as spark_pruning
+from crm_hygiene.linkage.spark.conditions import spark_bound, spark_condition
 
 from .conftest import SMALL
 from .odd_values import odd_pairs
@@ -126,13 +129,80 @@ def test_every_level_of_the_recipe_is_equal_on_odd_values(engine: SparkEngine, k
     assert _wrong(pairs, duck, spark, conditions) == []
 
 
+def odd_records(frame: pl.DataFrame, columns: list[str], count: int) -> pl.DataFrame:
+    """Twice `count` records with odd values; record i and record i + count are alike."""
+    pairs = odd_pairs({c: frame.schema[c] for c in columns}, count, seed=9)
+    sides = [pairs.select(pl.col(f"{c}_{side}").alias(c) for c in columns) for side in "lr"]
+    # What linkage compares is never an empty text.
+    return (
+        pl.concat(sides)
+        .with_columns(pl.col(pl.String).replace({"": None}))
+        .with_row_index("unique_id")
+        .with_columns(pl.col("unique_id").cast(pl.Int64))
+    )
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_tables_are_equal_with_one_frozen_model(engine: SparkEngine, kind: EntityKind) -> None:
+def test_the_same_pairs_are_kept(engine: SparkEngine, kind: EntityKind, tmp_path: Path) -> None:
+    settings = LinkageSettings()
+    model = linked(kind, records_of(kind), None, None).model
+    prepared = prepare(kind, records_of(kind), settings).frame
+    frame = with_model_words(kind, prepared, model.content)
+    comparisons, _ = known_comparisons(model, settings, frame)
+    records = odd_records(frame, compared_columns(frame, comparisons), 1500)
+    left = pl.int_range(1500, eager=True)
+    # Every other pair is of records that are not alike.
+    right = 1500 + (left + 7 * (left % 2)) % 1500
+    width = records.height.bit_length()
+    candidates = Candidates(_packed(left.to_numpy(), right.to_numpy(), 0, width), width)
+    numbers, least = numbers_of(model, comparisons), prediction_threshold(settings)
+    with connection(settings) as con:
+        kept = prune(con, records, candidates, comparisons, numbers, model.content, least, 1)
+    on_duckdb = kept.table()
+    candidates.table().write_parquet(tmp_path / "candidates")
+    name = spark_pruning.prune_on_spark(engine.session, records, comparisons, model, settings, tmp_path)
+    on_spark = pl.read_parquet(tmp_path / name / "*.parquet").sort("join_key_l")
+    assert 500 < on_duckdb.height < 1400
+    assert on_spark.equals(on_duckdb)
+
+
+def test_a_bound_on_an_empty_text_holds_of_nothing(engine: SparkEngine) -> None:
+    bound = spark_bound("jaro_winkler_bound(0, 0, 3, 7, 1 = 1) >= 0.8")
+    assert engine.session.sql(f"SELECT {bound} AS may_hold").collect()[0].may_hold is None
+
+
+@pytest.fixture
+def pruned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Prune however few candidates there are; pairs before and after each pruning."""
+    found: list[tuple[int, int]] = []
+    prune_on_spark = spark_pruning.prune_on_spark
+
+    def counting(*given: Any) -> str:
+        name = prune_on_spark(*given)
+        folder = given[-1]
+        before, after = (
+            pl.scan_parquet(folder / n / "*.parquet").select(pl.len()).collect().item()
+            for n in ("candidates", name)
+        )
+        found.append((before, after))
+        return name
+
+    monkeypatch.setattr(scoring, "LEAST_CANDIDATES", 0)
+    monkeypatch.setattr(spark_pruning, "prune_on_spark", counting)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_are_equal_with_one_frozen_model(
+    engine: SparkEngine, kind: EntityKind, pruned: list[tuple[int, int]]
+) -> None:
     records = records_of(kind)
     on_duckdb = linked(kind, records, None, None)
     on_spark = linked(kind, records.sample(fraction=1, shuffle=True, seed=1), on_duckdb.model, engine)
     assert differing(on_duckdb, on_spark) == []
-    assert on_spark.scored_pairs == on_duckdb.scored_pairs > 1000
+    [(before, after)] = pruned
+    assert on_spark.scored_pairs == on_duckdb.scored_pairs == before > 1000
+    assert 0 < after < before
     assert on_spark.entities.height < records.height
     assert on_spark.pairs["match_weight"].is_not_null().any()
     assert on_spark.notes == [n for n in on_duckdb.notes if n in on_spark.notes]

@@ -3,7 +3,8 @@
 `rules.yaml` is written in DuckDB's SQL. A condition is translated token by token: operators and names stay,
 a function becomes the expression of Spark that gives the same for every value, null and odd text (tests
 prove it on both engines). What is not known here is refused by name, never passed on: a function that only
-bears the same name may count characters where the other counts bytes.
+bears the same name may count characters where the other counts bytes. The bounds of `pruning` are translated
+the same way, in doubles.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from crm_hygiene.linkage.connection import MACROS
 from crm_hygiene.linkage.settings import Comparison
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_]\w*)"
-    r"|(?P<sign><>|<=|>=|!=|\|\||[=<>+\-*(),.:])|(?P<odd>\S))"
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
+    r'|"(?P<quoted>\w+)"|(?P<sign><>|<=|>=|!=|\|\||[=<>+\-*(),.:&])|(?P<odd>\S))'
 )
 _KEYWORDS = frozenset(
     "and or not is null true false case when then else end distinct from in between".split()  # noqa: SIM905
@@ -86,6 +87,25 @@ def _sum(values: str) -> str:
     return f"aggregate({values}, CAST(NULL AS DOUBLE), (total, v) -> coalesce(total + v, v, total))"
 
 
+def _missing(marks: str, other: str) -> str:
+    return f"bit_count({marks} & ~{other})"
+
+
+def _may_be_near(marks: str, other: str, edits: str) -> str:
+    return f"({_missing(marks, other)} <= {edits} AND {_missing(other, marks)} <= {edits})"
+
+
+def _jaro_winkler_bound(n: str, marks: str, other_n: str, other: str, is_one_start: str) -> str:
+    # `letter_marks.MACROS` with each part written once: Spark puts arguments in where they are named. Of an
+    # empty text it is null, DuckDB's no number; neither is alike to anything.
+    paired = f"least({n} - {_missing(marks, other)}, {other_n} - {_missing(other, marks)})"
+    shares = f"(try_divide({paired} * ({n} + {other_n}), {n} * {other_n}) + 1)"
+    return (
+        f"(CASE WHEN {is_one_start} THEN 0.6D ELSE 1D END / 3 * {shares} "
+        f"+ CASE WHEN {is_one_start} THEN 0.4D ELSE 0D END)"
+    )
+
+
 def _same(function: str) -> Translation:
     return lambda *arguments: f"{function}({', '.join(arguments)})"
 
@@ -113,6 +133,8 @@ FUNCTIONS: dict[str, Translation] = {
     "list_transform": _same("transform"),
     "list_sum": _sum,
     "array_to_string": _same("array_join"),
+    "may_be_near": _may_be_near,
+    "jaro_winkler_bound": _jaro_winkler_bound,
 }
 
 
@@ -129,9 +151,10 @@ def _macros() -> dict[str, tuple[list[str], str]]:
 class _Translator:
     """One condition: its tokens and how far they are read."""
 
-    def __init__(self, sql: str, given: dict[str, str]) -> None:
+    def __init__(self, sql: str, given: dict[str, str], fractions: str = "") -> None:
         self.tokens = [(m.lastgroup or "", m[m.lastgroup or 0]) for m in _TOKEN.finditer(sql.rstrip())]
         self.given = given
+        self.fractions = fractions
         self.at = 0
 
     def _peek(self, ahead: int = 0) -> str:
@@ -155,6 +178,10 @@ class _Translator:
             return f"'{inside}'"
         if kind == "name":
             return self._named(token)
+        if kind == "quoted":
+            return f"`{token}`"
+        if kind == "number" and not token.isdigit():
+            return f"{token}{self.fractions}"
         if token == "(":
             inside = self.expression((")",))
             self.at += 1
@@ -191,7 +218,7 @@ class _Translator:
         if name in _MACRO_BODIES:
             parameters, body = _MACRO_BODIES[name]
             given = {p: f"({a})" for p, a in zip(parameters, arguments, strict=True)}
-            return f"({_Translator(body, given).expression()})"
+            return f"({_Translator(body, given, self.fractions).expression()})"
         if name not in FUNCTIONS:
             raise _UnknownError(f"function {name}")
         try:
@@ -203,6 +230,16 @@ class _Translator:
 _MACRO_BODIES = _macros()
 
 
+def _translated(sql: str, fractions: str) -> str:
+    try:
+        return _Translator(sql, {}, fractions).expression()
+    except _UnknownError as unknown:
+        raise ConfigurationError(
+            f"no equal on Spark is known for {unknown} in {sql!r}; known are "
+            f"{', '.join(sorted({*FUNCTIONS, *_MACRO_BODIES}))}"
+        ) from None
+
+
 def spark_condition(sql: str) -> str:
     """A condition of the recipe in Spark's SQL.
 
@@ -211,13 +248,20 @@ def spark_condition(sql: str) -> str:
     ConfigurationError
         if it holds something of which no equal is known; the message names it.
     """
-    try:
-        return _Translator(sql, {}).expression()
-    except _UnknownError as unknown:
-        raise ConfigurationError(
-            f"no equal on Spark is known for {unknown} in {sql!r}; known are "
-            f"{', '.join(sorted({*FUNCTIONS, *_MACRO_BODIES}))}"
-        ) from None
+    return _translated(sql, fractions="")
+
+
+def spark_bound(sql: str) -> str:
+    """A bound on pairs (`pruning.Bound.total`) in Spark's SQL.
+
+    Fractions are doubles: as decimals each sum would be rounded anew, to fewer places.
+
+    Raises
+    ------
+    ConfigurationError
+        as of `spark_condition`.
+    """
+    return _translated(sql, fractions="D")
 
 
 def spark_comparisons(comparisons: Sequence[Comparison]) -> list[Comparison]:

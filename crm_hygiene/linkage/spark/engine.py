@@ -82,7 +82,7 @@ class SparkEngine:
                 return count, empty
             compared = frame[records["row_number"]]
             scores = score_on_spark(
-                self.session, compared, comparisons, blocks.names, model, settings, folder
+                self.session, compared, comparisons, blocks.names, model, settings, folder, count
             )
             return count, scores
 

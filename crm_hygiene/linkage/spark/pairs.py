@@ -75,7 +75,7 @@ def propose(spark: Any, blocks: Blocking, records: pl.DataFrame, folder: Path) -
         `join_key_r` (row numbers), as Splink calls them.
     """
     keys = [pl.col(c).reinterpret(signed=True) for c in blocks.numbers]
-    records.with_columns(keys).write_parquet(folder / "blocks.parquet", row_group_size=250_000)
+    records.with_columns(keys).write_parquet(folder / "blocks.parquet", row_group_size=50_000)
     (
         spark.read.parquet((folder / "blocks.parquet").as_uri())
         .selectExpr("row_number", "touched", _by_rule(blocks.numbers))

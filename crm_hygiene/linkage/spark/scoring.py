@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from crm_hygiene.linkage import scoring
 from crm_hygiene.linkage.connection import quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.recipe import frequency_columns, splink_settings
@@ -37,8 +38,9 @@ def score_on_spark(
     model: FrozenModel,
     settings: LinkageSettings,
     folder: Path,
+    count: int,
 ) -> pl.DataFrame:
-    """Score the pairs of `folder`/candidates.
+    """Score the pairs of `folder`/candidates, those pruned first that cannot reach `review_low`.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ def score_on_spark(
         readable name of each blocking rule by its number, the candidates' `match_key`.
     folder
         seen by this machine and the workers.
+    count
+        number of the pairs.
 
     Returns
     -------
@@ -60,8 +64,14 @@ def score_on_spark(
     from splink.backends import spark as backend
 
     compared = frame.select("unique_id", *compared_columns(frame, comparisons))
+    pairs = "candidates"
+    if count >= scoring.LEAST_CANDIDATES:
+        # brings sqlglot's parser, which a night without changes is spared
+        from crm_hygiene.linkage.spark.pruning import prune_on_spark
+
+        pairs = prune_on_spark(spark, compared, comparisons, model, settings, folder)
     compared.write_parquet(folder / "records.parquet", row_group_size=50_000)
-    tables = {"records": "records.parquet", "candidates": "candidates"}
+    tables = {"records": "records.parquet", "candidates": pairs}
     frequencies = model.content["frequencies"]
     for column in frequency_columns(comparisons):
         tables[f"tf_{column}"] = f"tf_{column}.parquet"

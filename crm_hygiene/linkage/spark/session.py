@@ -27,8 +27,13 @@ SOURCES = Path(__file__).parent / "functions"
 _PACKAGE = "crmhygiene"
 
 
+def _mebibytes(memory: str) -> int:
+    return int(memory[:-1]) * {"m": 1, "g": 1024}[memory[-1]]
+
+
 def session_settings(config: SparkConfig) -> dict[str, str]:
     """Spark's settings for a night; what hygiene.yaml says under spark.settings comes last and wins."""
+    heap = _mebibytes(config.memory)
     settings = {
         "spark.app.name": "crm-hygiene",
         "spark.master": config.master,
@@ -44,6 +49,18 @@ def session_settings(config: SparkConfig) -> dict[str, str]:
             for rule in ("PushPredicateThroughNonJoin", "PushDownPredicates", "CollapseProject")
         ),
         "spark.sql.constraintPropagation.enabled": "false",
+        # Records are joined to pairs twice, and pairs outnumber them. Rows of pairs with all columns of two
+        # records, shuffled, sorted and spilled, took most of the time: records go to every worker while
+        # their file is a small part of the heap (they grow some sevenfold), beyond that into hash tables.
+        "spark.sql.autoBroadcastJoinThreshold": f"{max(4, heap // 64)}m",
+        "spark.sql.join.preferSortMergeJoin": "false",
+        "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": f"{max(4, heap // 32)}m",
+        # A block of records becomes many pairs: what is small before the join keeps all cores busy after it.
+        "spark.sql.adaptive.advisoryPartitionSizeInBytes": "2m",
+        "spark.sql.adaptive.coalescePartitions.minPartitionSize": "1m",
+        # With the conditions of a whole recipe the one method of a stage is too long for Java to compile, and
+        # is interpreted; operator by operator it is cut into short ones.
+        "spark.sql.codegen.wholeStage": "false",
     }
     if config.is_local:
         settings |= {
