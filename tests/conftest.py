@@ -7,6 +7,7 @@ left with one when the others are done; what takes long to make is made once for
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import pickle
 import sys
@@ -68,6 +69,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     place = {here / name: number for number, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests are no garbage: Python need not look for it among them again and again."""
+    gc.freeze()
+    gc.set_threshold(50_000)
+
+
+def pytest_unconfigure() -> None:
+    """Let modules go as the interpreter ends: bindings to C++ complain of what stays."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

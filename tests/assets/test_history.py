@@ -162,6 +162,33 @@ def test_dagster_reads_the_night_as_it_runs_and_afterwards(tmp_path: Path) -> No
         ]
 
 
+@pytest.mark.parametrize("reader", ["this process", "another, once something else is said"])
+def test_verdicts_wait_for_the_next_word_or_the_next_reader(tmp_path: Path, reader: str) -> None:
+    seen: Counter[str] = Counter()
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec(f"check_{n}", asset="table") for n in range(3)])
+    def table(context: dg.AssetExecutionContext) -> Any:
+        yield dg.MaterializeResult()
+        for n in range(3):
+            yield dg.AssetCheckResult(check_name=f"check_{n}", passed=True)
+        if reader == "this process":
+            logs = context.instance.all_logs(context.run_id)
+        else:
+            context.log.info("the table is there")
+            with plain_instance(tmp_path) as other:
+                logs = other.all_logs(context.run_id)
+        seen.update(e.dagster_event_type.value for e in logs if e.dagster_event_type)
+
+    job = dg.Definitions(
+        assets=[table],
+        jobs=[dg.define_asset_job("nightly", selection=dg.AssetSelection.all())],
+        executor=dg.in_process_executor,
+    ).resolve_job_def("nightly")
+    with kept_instance(tmp_path) as instance:
+        assert run_in(instance, job).success
+    assert seen["ASSET_CHECK_EVALUATION"] == 3
+
+
 def test_the_same_events_as_dagster_would_store(tmp_path: Path) -> None:
     stored, tables = [], []
     for make in (kept_instance, plain_instance):
