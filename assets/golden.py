@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import dagster as dg
+import polars as pl
 
 from assets.presentation import Lineage
 from assets.publication import Step, Tables, step_asset
-from crm_hygiene.asof import latest_landing
+from crm_hygiene.asof import end_of_week, latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import build_golden
+from crm_hygiene.golden.inputs import Inputs
+from crm_hygiene.golden.revise import revise_golden
+from crm_hygiene.made_from import state_at, versions_made_from
 from crm_hygiene.night import Night
 from crm_hygiene.privacy.memory import memory_of
+from crm_hygiene.progress import tell
+from crm_hygiene.revision import Revision, StreamedRevision
 
 READS = (
     "conformed.people",
@@ -29,6 +37,18 @@ READS = (
     "linked.person_entities",
 )
 
+
+TABLES = (
+    "golden.contacts",
+    "golden.accounts",
+    "golden.leads",
+    "golden.lead_states",
+    "golden.relationships",
+    "golden.activities",
+    "golden.consents",
+    "golden.consent_events",
+    "golden.provenance",
+)
 
 _PEOPLE = ("conformed.people", "linked.person_members")
 _CONSENTS = (
@@ -179,7 +199,93 @@ _LINEAGE: dict[str, Lineage] = {
 }
 
 
+# Fields of `golden.inputs.Inputs` and the tables they are.
+_INPUTS = {
+    "people": "conformed.people",
+    "person_members": "linked.person_members",
+    "organisations": "conformed.organisations",
+    "organisation_members": "linked.organisation_members",
+    "interactions": "conformed.interactions",
+    "versions": "conformed.person_versions",
+    "questions": "linked.questions",
+    "pins": "stewardship.pins",
+}
+
+# Ages are taken at the end of the week of the latest landing in these.
+_LANDED = ("conformed.people", "conformed.organisations", "conformed.consents", "conformed.interactions")
+
+
+def _weighed_at(night: Night, versions: dict[str, int | None]) -> datetime:
+    """The time that golden of these versions of its inputs takes ages at."""
+    lake = night.lake
+    return end_of_week(
+        latest_landing(
+            *(
+                lake.scan(contract_of(table), versions[table]).select(pl.col("landed_at").max()).collect()
+                for table in _LANDED
+                if versions[table] is not None
+            )
+        )
+    )
+
+
+def _then_and_now(night: Night, then: dict[str, int | None]) -> tuple[Inputs, Inputs]:
+    """What golden was made from, by version of its inputs, and what it is made from now."""
+    now = {field: night.lake.scan(contract_of(table)) for field, table in _INPUTS.items()}
+    was = {}
+    for field, table in _INPUTS.items():
+        if state_at(night, table, then[table]) == night.lake.state(table):
+            was[field] = now[field]
+        elif then[table] is None:
+            was[field] = contract_of(table).empty().lazy()
+        else:
+            was[field] = night.lake.scan(contract_of(table), then[table])
+    return Inputs(**was), Inputs(**now)
+
+
+def _revised(night: Night) -> Tables | None:
+    """Golden made from what changed since the live tables; None where it has to be made whole."""
+    then = versions_made_from(night, TABLES, READS)
+    if then is None:
+        return None
+    as_of = _weighed_at(night, {table: night.lake.version(table) for table in _LANDED})
+    if _weighed_at(night, then) != as_of:
+        return None
+    was, now = _then_and_now(night, then)
+    consents, interactions, users, opportunities = (
+        night.lake.read(contract_of(f"conformed.{table}"))
+        for table in ("consents", "interactions", "users", "opportunities")
+    )
+    revised = revise_golden(
+        was,
+        now,
+        {table: night.lake.scan(contract_of(table)) for table in TABLES},
+        consents,
+        interactions,
+        users,
+        opportunities,
+        lambda people, members: memory_of(night, people, consents, interactions, members),
+        night.survivorship,
+        night.lead_rules,
+        as_of,
+        night.systems,
+    )
+    if revised is None:
+        return None
+    people, organisations = revised.touched
+    tell(f"golden: {people:,} people and {organisations:,} organisations are reached by what changed")
+    night.say(revised.notes)
+    return {
+        **{table: Revision(kept, fresh) for table, (kept, fresh) in revised.tables.items()},
+        "golden.provenance": StreamedRevision(revised.kept_provenance, revised.fresh_provenance),
+    }
+
+
 def _compute(night: Night) -> Tables:
+    return _revised(night) or _whole(night)
+
+
+def _whole(night: Night) -> Tables:
     people, organisations, consents, interactions, person_members, organisation_members = (
         night.lake.read(contract_of(table)) for table in READS[:6]
     )
@@ -191,7 +297,7 @@ def _compute(night: Night) -> Tables:
         consents,
         interactions,
         night.survivorship,
-        latest_landing(people, organisations, consents, interactions),
+        end_of_week(latest_landing(people, organisations, consents, interactions)),
         night.systems,
         pins=night.lake.read(contract_of("stewardship.pins")),
         questions=night.lake.read(contract_of("linked.questions")),
@@ -221,18 +327,9 @@ def golden_assets() -> list[dg.AssetsDefinition]:
         step_asset(
             Step(
                 name="golden",
-                tables=(
-                    "golden.contacts",
-                    "golden.accounts",
-                    "golden.leads",
-                    "golden.lead_states",
-                    "golden.relationships",
-                    "golden.activities",
-                    "golden.consents",
-                    "golden.consent_events",
-                    "golden.provenance",
-                ),
+                tables=TABLES,
                 reads=READS,
+                pins=dict.fromkeys(TABLES, READS),
                 compute=_compute,
                 made_from={
                     "golden.consents": _CONSENTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 
 import polars as pl
 
@@ -15,6 +15,16 @@ def latest_landing(*frames: pl.DataFrame) -> datetime:
     found = [frame["landed_at"].max() for frame in frames if frame.height]
     times = [t for t in found if isinstance(t, datetime)]
     return max(times, default=NEVER)
+
+
+def end_of_week(moment: datetime) -> datetime:
+    """Monday 00:00 UTC after `moment` (aware): the end of the calendar week that it falls in.
+
+    Golden records take ages there. All ages shift by the same amount from night to night, so that no
+    choice turns on it, and within a week a row of which nothing changed is the same row every night.
+    """
+    day = moment.astimezone(UTC).date()
+    return datetime.combine(day + timedelta(days=7 - day.weekday()), time(), tzinfo=UTC)
 
 
 def latest_known(records: pl.DataFrame, decisions: pl.DataFrame) -> datetime:

@@ -2,7 +2,8 @@
 
 It is built beside the live file and put in its place in one step, so a reader never sees half a
 night and an open reader keeps the file it opened. Tables whose content did not change are taken
-over from the last catalog, and of a table that only grew just the new files are read. Nothing is
+over from the last catalog, of a table that only grew just the new files are read, and where few rows
+changed those are exchanged. Nothing is
 installed or downloaded to read it. What it offers beside the tables is in
 `crm_hygiene.catalog_macros`, how it tells past nights in `crm_hygiene.catalog_history`.
 """
@@ -22,6 +23,7 @@ from crm_hygiene import catalog_history as history
 from crm_hygiene.catalog_history import literal, qualified, quoted
 from crm_hygiene.catalog_loading import Arrivals, source
 from crm_hygiene.catalog_macros import HELPERS, column_comment, make_helpers, table_comment
+from crm_hygiene.catalog_moves import Move, exchange_rows
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.fingerprint import fingerprint
@@ -149,6 +151,7 @@ def _follow(
     known: _Known | None,
     history_days: int,
     arrivals: Arrivals,
+    move: Move | None,
 ) -> None:
     """Bring a table whose past is kept up to its live version, and log what that changes."""
     target = qualified(contract.table)
@@ -172,6 +175,9 @@ def _follow(
         if step.state == state:
             continue
         state = step.state
+        if move is not None:
+            history.remember(connection, contract, move.gone, move.come, step.published_at)
+            continue
         incoming = f"{contract.table} incoming"
         arrivals.load(contract, qualified(incoming), step.version)
         history.remember(connection, contract, target, qualified(incoming), step.published_at)
@@ -207,12 +213,13 @@ def _refresh(
     live: _Known,
     history_days: int,
     arrivals: Arrivals,
+    move: Move | None,
 ) -> None:
     """Bring one table up to date, with its comments."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(contract.layer)}")
     if history.is_remembered(contract):
-        _follow(connection, lake, contract, known, history_days, arrivals)
-    elif known is None or not _has_grown(connection, lake, contract, known, live.files):
+        _follow(connection, lake, contract, known, history_days, arrivals, move)
+    elif move is None and (known is None or not _has_grown(connection, lake, contract, known, live.files)):
         arrivals.load(contract, qualified(contract.table), None)
     _comment(connection, contract)
 
@@ -229,6 +236,39 @@ def _to_fetch(
     last = versions[-1]
     is_new = known is None or (last.version > known.version and last.state != known.state)
     return (contract, last.version) if is_new else None
+
+
+def _moves(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    stale: Sequence[Contract],
+    known: dict[str, _Known],
+    live: dict[str, _Known],
+) -> dict[str, Move]:
+    """Bring the stale tables of which only some rows changed up to date, and tell which rows those were."""
+    found = {}
+    for contract in stale if "://" not in lake.uri else ():
+        table = contract.table
+        if table not in known or known[table].state == live[table].state:
+            continue
+        if _only_grew(lake, known[table], live[table].files) and not history.is_remembered(contract):
+            continue
+        if history.is_remembered(contract) and not _is_one_step(connection, lake, contract, known[table]):
+            continue
+        move = exchange_rows(connection, contract, sorted(live[table].files))
+        if move is not None:
+            found[table] = move
+    return found
+
+
+def _is_one_step(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, known: _Known
+) -> bool:
+    """Whether one version, the last one, is all that the table's log has to be told of."""
+    missing = [v for v in lake.versions(contract.table) if v.version > known.version]
+    if len(missing) != 1 or missing[0].state == known.state:
+        return False
+    return history.prepare(connection, contract)
 
 
 def _fetch(
@@ -288,18 +328,31 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
         if known:
             shutil.copyfile(path, staged)
         with duckdb.connect(str(staged)) as connection:
-            arrivals = _fetch(connection, lake, [published[t] for t in published if t in stale], known, live)
+            history.make_register(connection)
+            outdated = [published[t] for t in published if t in stale]
+            moves = _moves(connection, lake, outdated, known, live)
+            arrivals = _fetch(connection, lake, [c for c in outdated if c.table not in moves], known, live)
             # One transaction: a thousand comments would otherwise each be flushed to disk.
             connection.execute("BEGIN TRANSACTION")
-            history.make_register(connection)
             steps = counted(published.items(), "copying tables", total=len(published), unit="tables")
             for table, contract in steps:
                 if table not in stale:
                     kept.append(table)
                     continue
-                _refresh(connection, lake, contract, known.get(table), live[table], history_days, arrivals)
+                _refresh(
+                    connection,
+                    lake,
+                    contract,
+                    known.get(table),
+                    live[table],
+                    history_days,
+                    arrivals,
+                    moves.get(table),
+                )
                 copied.append(table)
             arrivals.clear()
+            for move in moves.values():
+                move.drop(connection)
             for gone in known.keys() - states.keys():
                 _drop(connection, gone)
             history.make_macros(connection, list(published.values()))

@@ -27,6 +27,7 @@ _SHOWN = frozenset(
         "catalog_history.py",
         "catalog_loading.py",
         "catalog_macros.py",
+        "catalog_moves.py",
     }
 )
 

@@ -12,41 +12,66 @@ from crm_hygiene.golden.contacts import columns_judged
 from crm_hygiene.golden.hierarchy import climb
 from crm_hygiene.golden.lists import LISTED, best_first, sorted_lists
 from crm_hygiene.golden.quality_score import add_scores, consistency, summarise_records
-from crm_hygiene.golden.references import resolve
+from crm_hygiene.golden.references import resolve, unambiguous
 from crm_hygiene.survivorship.candidates import Candidates, gather_candidates
 from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.placeholders import without_placeholders
 from crm_hygiene.survivorship.rules import Rules, survivorship_columns
 
+KEYS = ["source", "record_id"]
+
+# What the parents of records are found from.
+NAMING_PARENTS = [*KEYS, "is_deleted", "parent_record_id"]
+
+
+def stated_parents(
+    organisations: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
+) -> pl.DataFrame:
+    """(source, record_id, entity_id, parent_entity_id) of every record that names a parent.
+
+    A parent that is the entity itself (both records were linked) is none, and one without a live
+    record is none.
+    """
+    live = organisations.filter(~pl.col("is_deleted").fill_null(False)).select(KEYS)
+    alive = members.join(live, on=KEYS, how="semi").select("entity_id").unique()
+    targets = members.join(alive, on="entity_id", how="semi")
+    parents = resolve(
+        organisations.select(*KEYS, "parent_record_id"),
+        "parent_record_id",
+        targets,
+        systems,
+        "parent_entity_id",
+    )
+    return (
+        parents.join(members.select(*KEYS, "entity_id"), on=KEYS, how="inner")
+        .filter(pl.col("parent_entity_id") != pl.col("entity_id"))
+        .select(*KEYS, "entity_id", "parent_entity_id")
+    )
+
+
+def lone_domains(organisations: pl.DataFrame, members: pl.DataFrame) -> pl.Series:
+    """Domains of e-mail addresses that the live records of exactly one entity use."""
+    live = organisations.filter(
+        ~pl.col("is_deleted").fill_null(False) & pl.col("email_domain").is_not_null()
+    ).select(*KEYS, "email_domain")
+    owned = live.join(members.select(*KEYS, "entity_id"), on=KEYS, how="inner")
+    return unambiguous(owned, "email_domain", "entity_id_of")["email_domain"]
+
 
 def gather_organisations(
     organisations: pl.DataFrame,
     members: pl.DataFrame,
+    parents: pl.DataFrame,
     rules: Rules,
     systems: Mapping[str, str],
     undeliverable: pl.Series,
 ) -> Candidates:
     """Live organisation records by entity, each with the entity of its parent.
 
-    A parent that is the entity itself (both records were linked) is none, and one without a live
-    record is none. `undeliverable` are addresses that mail does not reach.
+    `parents` are those of `stated_parents`; `undeliverable` are addresses that mail does not reach.
     """
-    keys = ["source", "record_id"]
-    live = organisations.filter(~pl.col("is_deleted").fill_null(False)).select(keys)
-    alive = members.join(live, on=keys, how="semi").select("entity_id").unique()
-    targets = members.join(alive, on="entity_id", how="semi")
-    parents = resolve(
-        organisations.select(*keys, "parent_record_id"),
-        "parent_record_id",
-        targets,
-        systems,
-        "parent_entity_id",
-    )
-    parents = parents.join(members.select(*keys, "entity_id"), on=keys, how="inner").filter(
-        pl.col("parent_entity_id") != pl.col("entity_id")
-    )
     joined = organisations.join(
-        parents.select(*keys, "parent_entity_id"), on=keys, how="left", maintain_order="left"
+        parents.select(*KEYS, "parent_entity_id"), on=KEYS, how="left", maintain_order="left"
     ).with_columns(is_bounced=pl.col("email").is_in(undeliverable.implode()).fill_null(False))
     columns = [*survivorship_columns("accounts"), "email_domain", *columns_judged(rules, "accounts")]
     return gather_candidates(
@@ -58,13 +83,15 @@ def build_accounts(
     candidates: Candidates,
     choices: list[Choice],
     circles: pl.DataFrame,
+    lone: pl.Series,
     rules: Rules,
     as_of: datetime,
     questions: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """golden.accounts, sorted by entity_id, in the contract's shape.
 
-    `circles` are where parents were cut (`hierarchy.without_circles`).
+    `circles` are where parents were cut (`hierarchy.without_circles`), `lone` those of `lone_domains`.
+    `candidates` hold whole hierarchies: every account above and below one of them.
     """
     count = candidates.entities.len()
     frame = pl.DataFrame({"entity_id": candidates.entities}).hstack(
@@ -74,7 +101,7 @@ def build_accounts(
         frame = frame.hstack(choice.golden())
     frame = frame.with_columns(
         *(best_first(choices, of, count).alias(name) for name, of in LISTED["accounts"].items()),
-        sorted_lists(_domains(candidates), count).alias("domains"),
+        sorted_lists(_domains(candidates, lone), count).alias("domains"),
         consistency(choices, count),
     )
     for told in (climb(frame.select("entity_id", "parent_entity_id")), circles):
@@ -82,7 +109,7 @@ def build_accounts(
     return contract_of("golden.accounts").shape(add_scores(frame, rules.accounts, as_of, questions))
 
 
-def _domains(candidates: Candidates) -> pl.DataFrame:
+def _domains(candidates: Candidates, lone: pl.Series) -> pl.DataFrame:
     """(entity, value): websites, and domains of e-mail addresses that no second entity uses.
 
     A free mail provider's domain shows itself by its fan-out; with one user it cannot be told apart,
@@ -90,7 +117,9 @@ def _domains(candidates: Candidates) -> pl.DataFrame:
     """
     records = candidates.records
     mail = records.select("entity", value="email_domain").drop_nulls().unique()
-    users = mail.group_by("value").agg(users=pl.len()).filter(pl.col("users") == 1)
     return pl.concat(
-        [records.select("entity", value="website_domain"), mail.join(users, on="value", how="semi")]
+        [
+            records.select("entity", value="website_domain"),
+            mail.filter(pl.col("value").is_in(lone.implode())),
+        ]
     )

@@ -10,16 +10,22 @@ from datetime import datetime
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden.accounts import build_accounts, gather_organisations
-from crm_hygiene.golden.activities import build_activities, tie_people, untied_notes
-from crm_hygiene.golden.affiliation import affiliate_people, matchable_accounts
-from crm_hygiene.golden.consent import ConsentMemory, effective_consent
+from crm_hygiene.golden.accounts import (
+    build_accounts,
+    gather_organisations,
+    lone_domains,
+    stated_parents,
+)
+from crm_hygiene.golden.activities import build_activities, untied_notes
+from crm_hygiene.golden.affiliation import affiliate_people
+from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
 from crm_hygiene.golden.consent_statements import vague_notes
 from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
 from crm_hygiene.golden.hierarchy import without_circles
+from crm_hygiene.golden.inquiries import follow_inquiries
 from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
-from crm_hygiene.golden.lead_states import build_lead_states, unknown_statuses
-from crm_hygiene.golden.leads import build_leads, conversion_notes, live_leads
+from crm_hygiene.golden.lead_states import unknown_statuses
+from crm_hygiene.golden.leads import conversion_notes, live_leads
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.relationships import build_relationships
 from crm_hygiene.survivorship.choose import Choice
@@ -69,11 +75,13 @@ def _build_firms(
     questions: pl.DataFrame | None,
 ) -> _Firms:
     bounced = undeliverable(interactions, organisations, "email", rules.bounces, systems)
-    firms = gather_organisations(organisations, members, rules, systems, bounced)
+    parents = stated_parents(organisations, members, systems)
+    firms = gather_organisations(organisations, members, parents, rules, systems, bounced)
     pins = pins_of_entities(log, members, "accounts")
     firms, circles = without_circles(firms, rules, as_of, pins)
     choices = choose_fields(firms, "accounts", rules, as_of, pins)
-    accounts = build_accounts(firms, choices, circles, rules, as_of, questions)
+    lone = lone_domains(organisations, members)
+    accounts = build_accounts(firms, choices, circles, lone, rules, as_of, questions)
     living = members.filter(pl.col("entity_id").is_in(firms.entities.implode()))
     return _Firms(accounts, choices, circles, living)
 
@@ -98,7 +106,8 @@ def build_golden(
 ) -> Golden:
     """Build every golden table.
 
-    `as_of` is the latest landing time (UTC): ages are taken against it, never against the clock.
+    Ages are taken at `as_of`, the end of the week of the latest landing (`asof.end_of_week`), never at the
+    clock.
     `systems` maps source to vendor, so that foreign keys find the other sources of their vendor.
     `questions` is linked.questions; without it every golden row counts as unique.
     `pins` is stewardship.pins; without it nothing is pinned. `users`, `opportunities` and `versions`
@@ -142,39 +151,33 @@ def build_golden(
         pending_contacts = beside.submit(
             build_contacts, persons, person_choices, consent.contacts, rules, as_of, questions
         )
-        tied = tie_people(interactions, people, living, systems)
-        matchable = matchable_accounts(
-            people, living, affiliations, organisations, firms.living, tied, opportunities, systems
-        )
-        inquiries = live_leads(people, living)
-        states = build_lead_states(inquiries, versions, systems, lead_rules)
-        leads = build_leads(
-            inquiries,
-            states,
-            matchable,
+        inquiries = follow_inquiries(
+            live_leads(people, living),
             people,
             living,
             organisations,
+            firms.living,
+            affiliations,
+            interactions,
             opportunities,
             users,
+            versions,
             systems,
             lead_rules,
         )
         contacts = pending_contacts.result()
-    activities = build_activities(tied, contacts, relationships, leads, states, firms.living, systems)
+    activities = build_activities(
+        inquiries.tied, contacts, relationships, inquiries.leads, inquiries.states, firms.living, systems
+    )
     return Golden(
         contacts=contacts,
         accounts=firms.accounts,
-        leads=leads,
-        lead_states=states,
+        leads=inquiries.leads,
+        lead_states=inquiries.states,
         relationships=relationships,
         activities=activities,
-        notes=(
-            *unknown_statuses(states),
-            *conversion_notes(leads),
-            *untied_notes(activities),
-            *vague_notes(consent.statements),
-            *(f"accounts: {problem}" for problem in firms.circles["hierarchy_problem"].head(10)),
+        notes=night_notes(
+            inquiries.states, inquiries.leads, activities, consent, firms.circles["hierarchy_problem"]
         ),
         consents=consent.consents,
         consent_events=consent.events,
@@ -187,4 +190,17 @@ def build_golden(
             rules=rules,
             as_of=as_of,
         ),
+    )
+
+
+def night_notes(
+    states: pl.DataFrame, leads: pl.DataFrame, activities: pl.DataFrame, consent: Consent, circles: pl.Series
+) -> tuple[str, ...]:
+    """Lines a steward should read after the night; `circles` are problems of hierarchies, by entity_id."""
+    return (
+        *unknown_statuses(states),
+        *conversion_notes(leads),
+        *untied_notes(activities),
+        *vague_notes(consent.statements),
+        *(f"accounts: {problem}" for problem in circles.head(10)),
     )

@@ -2,7 +2,8 @@
 
 completeness = filled important columns / important columns
 validity     = records without a problem / records
-freshness    = 0.5 ** (days from last_seen_at to as_of / half-life)
+freshness    = 0.5 ** (days from last_seen_at to as_of / half-life); as_of is the end of the week of the
+               latest landing (`asof.end_of_week`)
 consistency  = fields on which all records that state one agree / fields that some record states;
                1 where none does. A group counts as one field.
 uniqueness   = product of (1 - p) over the other entities that an open question says may be the same,

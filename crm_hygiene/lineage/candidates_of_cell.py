@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from crm_hygiene.asof import NEVER
+from crm_hygiene.asof import NEVER, end_of_week
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import build_golden
 from crm_hygiene.linkage.settings import EntityKind
@@ -53,12 +53,12 @@ class FieldChoice:
 
 
 def as_of_night(night: Night) -> datetime:
-    """The time the night's golden records were weighed at: its latest landing."""
+    """The time the night's golden records were weighed at: the end of the week of its latest landing."""
     times = [
         night.lake.scan(contract_of(table)).select(pl.col("landed_at").max()).collect().item()
         for table in _LANDED
     ]
-    return max((t for t in times if t is not None), default=NEVER)
+    return end_of_week(max((t for t in times if t is not None), default=NEVER))
 
 
 def _of_entity(night: Night, table: str, members: pl.DataFrame) -> pl.DataFrame:

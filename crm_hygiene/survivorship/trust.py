@@ -30,7 +30,10 @@ def weights(
 
 
 def age_days(moment: pl.Expr, as_of: datetime) -> pl.Expr:
-    """Days from `moment` to `as_of`, never negative: a record from the future is not fresher than now."""
+    """Days from `moment` to `as_of`, never negative: a record from the future is not fresher than now.
+
+    `as_of` is the end of a week that every landing precedes (`asof.end_of_week`).
+    """
     seconds = (pl.lit(as_of).cast(pl.Datetime("us", "UTC")) - moment).dt.total_seconds()
     return seconds.clip(lower_bound=0) / SECONDS_PER_DAY
 

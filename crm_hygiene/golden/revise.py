@@ -1,0 +1,228 @@
+"""Golden tables of a night, made from what the night changed and kept for the rest.
+
+Contacts, accounts, relationships and provenance are built for the entities a change reaches (`reach`), by
+the functions that build them whole, on the records of those entities. Leads, activities and consent hang on
+names, mailboxes and last activities of everybody: they are cheap, are computed whole and compared with the
+live rows. Either way the tables equal those of `build_golden`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from crm_hygiene.golden.accounts import build_accounts, gather_organisations
+from crm_hygiene.golden.activities import build_activities
+from crm_hygiene.golden.build import night_notes
+from crm_hygiene.golden.consent import ConsentMemory, effective_consent
+from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
+from crm_hygiene.golden.hierarchy import without_circles
+from crm_hygiene.golden.inputs import KEYS, Inputs, differing
+from crm_hygiene.golden.inquiries import follow_inquiries
+from crm_hygiene.golden.lead_rules import LeadRules
+from crm_hygiene.golden.leads import LEAD_KINDS, live_leads
+from crm_hygiene.golden.provenance import Provenance
+from crm_hygiene.golden.reach import Resolved, touched_organisations, touched_people
+from crm_hygiene.golden.relationships import build_relationships
+from crm_hygiene.survivorship.pins import pins_of_entities
+from crm_hygiene.survivorship.rules import Rules
+
+PROVENANCE = "golden.provenance"
+
+# Rows of provenance kept at a time.
+_KEPT_ROWS = 250_000
+
+# Beyond this share of its entities, building a table whole costs no more.
+_MOST_TOUCHED = 0.3
+
+
+@dataclass(frozen=True)
+class RevisedGolden:
+    """Golden tables told as rows of the live version that stay, and rows made in this night.
+
+    Attributes
+    ----------
+    tables
+        table -> kept and fresh rows; all golden tables but provenance.
+    kept_provenance, fresh_provenance
+        frames of golden.provenance, made as they are iterated, once.
+    touched
+        how many person and organisation entities were built.
+    notes
+        lines a steward should read after the night.
+    """
+
+    tables: dict[str, tuple[pl.DataFrame, pl.DataFrame]]
+    kept_provenance: Iterable[pl.DataFrame]
+    fresh_provenance: Provenance
+    touched: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+def revise_golden(
+    then: Inputs,
+    now: Inputs,
+    live: Mapping[str, pl.LazyFrame],
+    consents: pl.DataFrame,
+    interactions: pl.DataFrame,
+    users: pl.DataFrame,
+    opportunities: pl.DataFrame,
+    memory: Callable[[pl.DataFrame, pl.DataFrame], ConsentMemory],
+    rules: Rules,
+    lead_rules: LeadRules,
+    as_of: datetime,
+    systems: Mapping[str, str],
+) -> RevisedGolden | None:
+    """Golden tables of `now`, from the live ones that were built of `then` by the same rules and `as_of`.
+
+    Parameters
+    ----------
+    live
+        every golden table as it stands.
+    consents, interactions, users, opportunities
+        conformed tables of this night.
+    memory
+        what is known of consent besides, given addresses and keys of conformed.people and its members.
+
+    Returns
+    -------
+    None where so much changed that building whole costs no more.
+    """
+    here = Resolved(now, rules, systems)
+    before = Resolved(then, rules, systems, here)
+    consent = effective_consent(
+        here.people,
+        here.living_people,
+        consents,
+        interactions,
+        systems,
+        here.bounced[0],
+        memory(here.people, here.person_members),
+    )
+    traced = pl.concat(consent.provenance)
+    traced_before = live[PROVENANCE].filter(
+        (pl.col("table_name") == "golden.contacts")
+        & pl.col("column_name").is_in(["email_consent", "phone_consent"])
+    )
+    persons_touched = touched_people(before, here, differing(traced_before.collect(), traced))
+    firms_touched = touched_organisations(
+        before, here, live["golden.accounts"].select("entity_id", "parent_entity_id").collect()
+    )
+    if _are_most(persons_touched, before.person_members, here.person_members) or _are_most(
+        firms_touched, before.organisation_members, here.organisation_members
+    ):
+        return None
+    questions, pins = now.questions.collect(), now.pins.collect()
+    is_person = pl.col("entity_id").is_in(persons_touched.implode())
+    is_firm = pl.col("entity_id").is_in(firms_touched.implode())
+
+    mine = here.organisation_members.filter(is_firm)
+    firms = gather_organisations(
+        _records(now.organisations, mine), mine, here.parents, rules, systems, here.bounced[1]
+    )
+    firm_pins = pins_of_entities(pins, here.organisation_members, "accounts")
+    firms, circles = without_circles(firms, rules, as_of, firm_pins)
+    firm_choices = choose_fields(firms, "accounts", rules, as_of, firm_pins)
+    accounts = build_accounts(firms, firm_choices, circles, here.lone_domains, rules, as_of, questions)
+
+    mine = here.person_members.filter(is_person)
+    persons = gather_people(
+        _records(now.people, mine), mine, here.affiliations, rules, systems, here.bounced[0]
+    )
+    person_choices = choose_fields(
+        persons, "contacts", rules, as_of, pins_of_entities(pins, here.person_members, "contacts")
+    )
+    contacts = build_contacts(persons, person_choices, consent.contacts, rules, as_of, questions)
+    told = here.versions.filter(pl.col("person_record_id").is_in(mine["record_id"].implode()))
+    relationships = build_relationships(persons, told, here.living_organisations, systems)
+
+    tables = {
+        "golden.contacts": (live["golden.contacts"].filter(~is_person).collect(), contacts),
+        "golden.accounts": (live["golden.accounts"].filter(~is_firm).collect(), accounts),
+        "golden.relationships": (
+            live["golden.relationships"]
+            .filter(~pl.col("person_entity_id").is_in(persons_touched.implode()))
+            .collect(),
+            relationships,
+        ),
+    }
+    whole = {table: pl.concat(parts) for table, parts in tables.items()}
+    inquiries = follow_inquiries(
+        live_leads(_leads(now.people), here.living_people),
+        here.people,
+        here.living_people,
+        here.organisations,
+        here.living_organisations,
+        here.affiliations,
+        interactions,
+        opportunities,
+        users,
+        here.versions,
+        systems,
+        lead_rules,
+    )
+    activities = build_activities(
+        inquiries.tied,
+        whole["golden.contacts"],
+        whole["golden.relationships"],
+        inquiries.leads,
+        inquiries.states,
+        here.living_organisations,
+        systems,
+    )
+    compared = {
+        "golden.leads": inquiries.leads,
+        "golden.lead_states": inquiries.states,
+        "golden.activities": activities,
+        "golden.consents": consent.consents,
+        "golden.consent_events": consent.events,
+    }
+    problems = whole["golden.accounts"].filter(pl.col("hierarchy_problem").is_not_null()).sort("entity_id")
+    return RevisedGolden(
+        tables={**tables, **{t: _against(live[t].collect(), frame) for t, frame in compared.items()}},
+        kept_provenance=_kept(live[PROVENANCE], is_person, is_firm),
+        fresh_provenance=Provenance(
+            choices=(
+                *(("contacts", c) for c in person_choices),
+                *(("accounts", c) for c in firm_choices),
+            ),
+            stated=tuple(frame.filter(is_person) for frame in consent.provenance),
+            rules=rules,
+            as_of=as_of,
+        ),
+        touched=(persons_touched.len(), firms_touched.len()),
+        notes=night_notes(
+            inquiries.states, inquiries.leads, activities, consent, problems["hierarchy_problem"]
+        ),
+    )
+
+
+def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool:
+    known = max(members["entity_id"].n_unique() for members in (then, now))
+    return touched.len() > _MOST_TOUCHED * known
+
+
+def _records(records: pl.LazyFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a conformed table that are `members`."""
+    return records.join(members.lazy().select(KEYS), on=KEYS, how="semi").collect()
+
+
+def _leads(people: pl.LazyFrame) -> pl.DataFrame:
+    """Rows of conformed.people that may be leads."""
+    return people.filter(pl.col("person_kind").is_in(LEAD_KINDS)).collect()
+
+
+def _against(live: pl.DataFrame, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of a table that the live version has as well, and those it has not."""
+    is_kept = table.hash_rows(seed=0).is_in(live.hash_rows(seed=0).implode())
+    return table.filter(is_kept), table.filter(~is_kept)
+
+
+def _kept(provenance: pl.LazyFrame, is_person: pl.Expr, is_firm: pl.Expr) -> Iterator[pl.DataFrame]:
+    """Provenance of the entities that were not touched, in parts."""
+    table = pl.col("table_name")
+    is_touched = ((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm)
+    yield from provenance.filter(~is_touched).collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)
