@@ -248,7 +248,7 @@ def conform_sources(
 
 
 # What is read together shares its values and the fixed cost of reading; it is in memory together, too.
-_TOGETHER_ROWS = 100_000
+_TOGETHER_ROWS = 250_000
 _TOLD_ROWS = 20_000
 """A source of so many rows takes long enough to be told of."""
 

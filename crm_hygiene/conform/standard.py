@@ -65,19 +65,20 @@ def _per_distinct(
     says = [pl.col(column).is_not_null() for name, column in inputs.items() if name != context]
     distinct = frame.lazy().select(keys).filter(pl.any_horizontal(says)).unique(maintain_order=True).collect()
     result = function(distinct.select(pl.col(column).alias(name) for name, column in inputs.items()))
-    found = [result[name].alias(column) for name, column in outputs.items()]
-    # Inputs that come back as they are stay in their place; others make room for what became of them.
-    replaced = [c for c in outputs.values() if c in frame.columns]
-    raw = {c: f"_raw_{c}" for c in keys if c in replaced}
+    found = [result[name].alias(f"_read_{column}") for name, column in outputs.items()]
     if "problem" in result.columns and result["problem"].null_count() < result.height:
-        problem = result.select(pl.concat_str([pl.lit(f"{about}: "), "problem"]).alias(f"{_PROBLEM}_{about}"))
+        problem = result.select(
+            pl.concat_str([pl.lit(f"{about}: "), "problem"]).alias(f"_read_{_PROBLEM}_{about}")
+        )
         found.append(problem.to_series())
-    read = distinct.rename(raw).with_columns(found)
-    kept = frame.lazy().rename(raw).drop([c for c in replaced if c not in raw])
-    joined = kept.join(
-        read.lazy(), on=[raw.get(c, c) for c in keys], how="left", nulls_equal=True, maintain_order="left"
+    read = distinct.with_columns(found).lazy()
+    # Only the keys are joined: the other columns stay as they are.
+    joined = (
+        frame.lazy().select(keys).join(read, on=keys, how="left", nulls_equal=True, maintain_order="left")
     )
-    return joined.drop(list(raw.values())).collect()
+    return frame.with_columns(
+        joined.drop(keys).rename(lambda name: name.removeprefix("_read_")).collect().get_columns()
+    )
 
 
 def plain(text: pl.Expr) -> pl.Expr:
@@ -210,16 +211,8 @@ def _standardised(frame: pl.DataFrame, contract: Contract, mapping: Mapping) -> 
             c: c for c in ("email", "email_normalised", "email_domain", "email_kind") if c in names
         }
         frame = _per_distinct(frame, {"raw": "email"}, std.standardise_emails, outputs, "email")
-    for column in _PHONES:
-        if column in have:
-            frame = _per_distinct(
-                frame,
-                {"raw": column, "country_code": "_context"},
-                std.standardise_phones,
-                {"phone": column},
-                column,
-                context="country_code",
-            )
+    phones = [column for column in _PHONES if column in have]
+    frame = _read_alike(frame, phones, std.standardise_phones, "phone", {"country_code": "_context"})
     if "street" in names and have & set(_ADDRESS_PARTS):
         frame = frame.with_columns(missing(_ADDRESS_PARTS))
         frame = _per_distinct(
@@ -247,9 +240,7 @@ def _standardised(frame: pl.DataFrame, contract: Contract, mapping: Mapping) -> 
             {"website_domain": "website_domain"},
             "website",
         )
-    for column in _IBANS:
-        if column in have:
-            frame = _per_distinct(frame, {"raw": column}, _bare_ibans, {"iban": column}, column)
+    frame = _read_alike(frame, [c for c in _IBANS if c in have], _bare_ibans, "iban")
     if "creditor_reference" in names and have & {"creditor_reference", "remittance_text"}:
         frame = _per_distinct(
             frame.with_columns(missing(["creditor_reference", "remittance_text"])),
@@ -260,16 +251,8 @@ def _standardised(frame: pl.DataFrame, contract: Contract, mapping: Mapping) -> 
         )
     if "tax_id" in have and "tax_id_stated" in names:
         frame = frame.with_columns(tax_id_stated=_stated_number(pl.col("tax_id")))
-    for column in _TAX_IDS:
-        if column in have:
-            frame = _per_distinct(
-                frame,
-                {"raw": column, "country_code": "_context"},
-                std.standardise_tax_ids,
-                {"tax_id": column},
-                column,
-                context="country_code",
-            )
+    tax_ids = [column for column in _TAX_IDS if column in have]
+    frame = _read_alike(frame, tax_ids, std.standardise_tax_ids, "tax_id", {"country_code": "_context"})
     for column, currency in _AMOUNTS.items():
         if column in have:
             frame = frame.with_columns(missing([currency]))
@@ -361,21 +344,37 @@ def _by_type(frame: pl.DataFrame, contract: Contract, mapping: Mapping, have: se
     return frame.with_columns(problems=pl.concat_list(order).list.drop_nulls()).drop(found)
 
 
-def _read_alike(frame: pl.DataFrame, columns: list[str], function: Standardiser, output: str) -> pl.DataFrame:
-    """Columns that one function reads, each value that they share read once."""
+def _read_alike(
+    frame: pl.DataFrame,
+    columns: list[str],
+    function: Standardiser,
+    output: str,
+    context: dict[str, str] | None = None,
+) -> pl.DataFrame:
+    """Columns that one function reads, each value that they share read once.
+
+    `context` maps inputs of the function beside `raw` to columns of `frame` that help to read all of them.
+    """
     if not columns:
         return frame
-    values = pl.concat([frame[c].unique(maintain_order=True).alias("raw") for c in columns])
-    read = function(values.drop_nulls().unique(maintain_order=True).to_frame()).lazy()
-    rows = frame.lazy()
-    for column in columns:
-        told = read.select(
-            pl.col("raw").alias(f"_raw_{column}"),
-            pl.col(output).alias(column),
-            pl.concat_str([pl.lit(f"{column}: "), "problem"]).alias(f"{_PROBLEM}_{column}"),
+    beside = list((context or {}).values())
+    told = [
+        frame.lazy().select(pl.col(c).alias("raw"), *beside).filter(pl.col("raw").is_not_null())
+        for c in columns
+    ]
+    values = pl.concat(told).unique(maintain_order=True).collect()
+    names = {column: name for name, column in (context or {}).items()}
+    read = function(values.rename(names)).select(output, "problem")
+    known = pl.concat([values, read], how="horizontal").lazy()
+    joined = pl.collect_all(
+        frame.lazy()
+        .select(pl.col(c).alias("raw"), *beside)
+        .join(known, on=["raw", *beside], how="left", nulls_equal=True, maintain_order="left")
+        .select(
+            pl.col(output).alias(c),
+            pl.concat_str([pl.lit(f"{c}: "), "problem"]).alias(f"{_PROBLEM}_{c}"),
         )
-        key = f"_raw_{column}"
-        rows = rows.rename({column: key}).join(told, on=key, how="left", maintain_order="left").drop(key)
-    frame = rows.collect()
-    empty = [c for c in columns if frame[f"{_PROBLEM}_{c}"].null_count() == frame.height]
-    return frame.drop(f"{_PROBLEM}_{c}" for c in empty)
+        for c in columns
+    )
+    found = [c for part in joined for c in part.get_columns()]
+    return frame.with_columns(c for c in found if c.name in columns or c.null_count() < c.len())

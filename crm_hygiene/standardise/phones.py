@@ -185,15 +185,17 @@ def _one(text: str, region: str | None) -> tuple[str | None, str | None]:
 
 
 @cache
-def _regions() -> pl.DataFrame:
-    """_region, _home (its calling code), _abroad (how it dials abroad, a pattern)."""
-    regions = [
-        (r, phonenumbers.country_code_for_region(r), str(m.international_prefix or ""))
-        for r in sorted(phonenumbers.SUPPORTED_REGIONS)
-        if (m := PhoneMetadata.metadata_for_region(r, None))
-    ]
+def _abroad(region: str) -> str:
+    """How a region dials abroad, a pattern."""
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    return str(metadata.international_prefix or "") if metadata else ""
+
+
+def _regions(named: pl.Series) -> pl.DataFrame:
+    """_region, _home (its calling code), _abroad; opens the plans of no other regions than those named."""
+    regions = [(r, phonenumbers.country_code_for_region(r), _abroad(r)) for r in named.drop_nulls().unique()]
     return pl.DataFrame(
-        regions, schema=["_region", "_home", "_abroad"], orient="row", schema_overrides={"_home": pl.Int64}
+        regions, schema={"_region": pl.String, "_home": pl.Int64, "_abroad": pl.String}, orient="row"
     )
 
 
@@ -211,7 +213,7 @@ def _routed(frame: pl.DataFrame) -> pl.DataFrame:
     )
     home = ~text.str.contains("+", literal=True) & ~zeros & pl.col("_home").is_not_null()
     return (
-        frame.join(_regions(), on="_region", how="left", maintain_order="left")
+        frame.join(_regions(frame["_region"]), on="_region", how="left", maintain_order="left")
         .with_columns(_is_abroad=plain & abroad, _is_home=plain & home, _after=after, _found=code)
         .with_columns(
             _code=pl.when("_is_abroad")
