@@ -41,17 +41,18 @@ def _linked(night: Night, engine: Engine | None) -> Tables:
     models = [night.lake.read(contract_of("linked.models"))]
     promotions = [night.lake.read(contract_of("stewardship.promotions"))]
     for kind in KINDS:
-        records = live_records(night.lake, kind).collect()
+        records = live_records(night.lake, kind)
         model: FrozenModel | None = load_model(night.lake, kind)
         register, history = load_register(night.lake, kind)
         judged = decisions.filter(pl.col("entity_kind") == kind)
         linked = link(
             kind,
-            records,
+            # Nobody else holds the rows, so that linkage can let go of them.
+            records.collect(),
             register,
             judged,
             model,
-            latest_known(records, judged),
+            latest_known(records.select("landed_at").collect(), judged),
             settings,
             load_night_before(night.lake, kind),
             engine,

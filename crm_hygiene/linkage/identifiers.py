@@ -13,6 +13,9 @@ from crm_hygiene.linkage.settings import EntityKind
 
 BIRTH = "birth date"
 
+# Columns that `identifiers_of` reads, where they are.
+IDENTIFYING_COLUMNS = ("tax_id", "tax_is_verified", "country", "birth_date")
+
 IDENTIFIERS_SCHEMA = pl.Schema(
     {"node": pl.Int64, "scheme": pl.String, "value": pl.String, "strict": pl.Boolean}
 )

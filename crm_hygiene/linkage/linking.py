@@ -13,6 +13,7 @@ import polars as pl
 from crm_hygiene.linkage.connection import connection
 from crm_hygiene.linkage.decisions import asleep, binding
 from crm_hygiene.linkage.engine import DuckDBEngine, Engine
+from crm_hygiene.linkage.identifiers import IDENTIFYING_COLUMNS
 from crm_hygiene.linkage.keys import key_links
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.night_before import NightBefore, Unfinished, fingerprints, unfinished
@@ -20,8 +21,8 @@ from crm_hygiene.linkage.organisation_words import with_model_words
 from crm_hygiene.linkage.preparation import prepare
 from crm_hygiene.linkage.register import Register
 from crm_hygiene.linkage.resolution import Resolution, resolve
-from crm_hygiene.linkage.scoring import known_comparisons
-from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
+from crm_hygiene.linkage.scoring import compared_columns, known_comparisons
+from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 from crm_hygiene.linkage.training import train
 from crm_hygiene.progress import tell
 
@@ -94,11 +95,13 @@ def link(
     settings = settings or LinkageSettings()
     tell(f"{kind}: preparing {records.height:,} records")
     prepared = prepare(kind, records, settings)
-    frame = prepared.frame
-    notes = list(prepared.notes)
+    frame, stated, generic, notes = prepared.frame, prepared.stated, prepared.generic, list(prepared.notes)
+    # A million records take a gigabyte in each of their shapes: none outlives its use.
+    del records, prepared
 
     with connection(settings) as con:
-        keys = key_links(con, kind, frame, prepared.stated, settings.systems)
+        keys = key_links(con, kind, frame, stated, settings.systems)
+        del stated
         if model is None:
             tell(f"{kind}: training the model")
             model, trained = train(con, kind, frame, settings)
@@ -110,6 +113,7 @@ def link(
         comparisons, fallen = known_comparisons(model, settings, frame)
         now = fingerprints(frame, blocks, model, comparisons, settings)
         left = unfinished(now, blocks, before)
+        frame = frame.select(_still_looked_at(frame, comparisons))
         tell(f"{kind}: scoring the pairs of {left.changed_records:,} changed records")
         count, fresh = at_work.score(frame, blocks, left.touched, comparisons, model, settings)
         notes += [*blocks.notes, *fallen, _in_words(kind, left, frame.height, count)]
@@ -123,11 +127,17 @@ def link(
     return Linkage(
         **{**vars(resolved), "notes": notes + resolved.notes},
         model=model,
-        generic=prepared.generic,
+        generic=generic,
         fingerprints=now,
         changed_records=left.changed_records,
         scored_pairs=count,
     )
+
+
+def _still_looked_at(frame: pl.DataFrame, comparisons: list[Comparison]) -> list[str]:
+    """Columns of `frame` that scoring and resolution read; the others served blocking."""
+    wanted = {"source", "record_id", "unique_id", *IDENTIFYING_COLUMNS, *compared_columns(frame, comparisons)}
+    return [c for c in frame.columns if c in wanted]
 
 
 def _in_words(kind: EntityKind, left: Unfinished, records: int, scored: int) -> str:

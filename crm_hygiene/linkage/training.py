@@ -207,7 +207,7 @@ def train(
         words = {"words": word_frequencies(frame, settings.term_frequency_values)}
         frame = with_word_bits(frame, words["words"])
     if comparisons and frame.height >= settings.min_training_records:
-        load(con, "records", with_marks(frame, " ".join(map(_levels_sql, comparisons))))
+        load(con, "records", _looked_at(kind, frame, comparisons, settings))
         prior = _prior(con, kind, frame.height, settings)
         numbers, trained_by = _estimate(con, kind, frame, comparisons, numbers, prior, settings)
         con.execute("DROP TABLE records")
@@ -248,6 +248,19 @@ def _levels_sql(comparison: Comparison) -> str:
         position += 0 if level.is_null else 1
         cases.append(f"ELSE {value}" if level.when == "ELSE" else f"WHEN {guarded(level.when)} THEN {value}")
     return f'CASE {" ".join(cases)} END AS "{comparison.name}"'
+
+
+def _looked_at(
+    kind: EntityKind, frame: pl.DataFrame, comparisons: Sequence[Comparison], settings: LinkageSettings
+) -> pl.DataFrame:
+    """The columns that training reads, with their letter marks: half of the columns stay where they are."""
+    conditions = " ".join(map(_levels_sql, comparisons))
+    rules = settings.rules_of(kind)
+    named = {"unique_id"}.union(*rules.prior_rules, *rules.training)
+    marked = with_marks(frame, conditions)
+    return marked.select(
+        c for c in marked.columns if c in named or f"{c}_l" in conditions or f"{c}_r" in conditions
+    )
 
 
 def _patterns(
