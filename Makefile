@@ -28,7 +28,7 @@ run: $(VENV)/ready landing/.sampled  ## the whole night on sample exports (or on
 	@$(BIN)/crm-hygiene run
 
 test: $(VENV)/ready  ## run the tests
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/ready  ## format, lint, types, layering, definitions
 	$(BIN)/ruff format --check .

@@ -44,11 +44,16 @@ _LAST = [
 
 
 def build_defs(
-    config: Config, config_path: Path | None = None, console: dg.LoggerDefinition | None = None
+    config: Config,
+    config_path: Path | None = None,
+    console: dg.LoggerDefinition | None = None,
+    *,
+    is_held: bool = False,
 ) -> dg.Definitions:
     """Definitions for one hygiene.yaml: an asset per source and table, one job, one schedule.
 
-    `console` replaces Dagster's own console logger.
+    `console` replaces Dagster's own console logger. `is_held` says that this process holds the lake while it
+    runs the job; otherwise each run takes it for itself.
 
     Raises
     ------
@@ -100,7 +105,9 @@ def build_defs(
         jobs=[job, tidying],
         schedules=[nightly_schedule(config, job), upkeep_schedule(config, tidying)],
         sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
-        resources={"night": NightResource(config_path=str(config_path) if config_path else None)},
+        resources={
+            "night": NightResource(config_path=str(config_path) if config_path else None, is_held=is_held)
+        },
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process
         # would pay the imports again.
         executor=dg.in_process_executor,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -39,19 +41,46 @@ class NightOutcome:
     notes: list[str]
 
 
-def _instance(base: Path) -> dg.DagsterInstance:
+@contextmanager
+def _instance(base: Path) -> Iterator[dg.DagsterInstance]:
     """The instance named by DAGSTER_HOME, else the folder of hygiene.yaml if it has a dagster.yaml."""
     home = os.environ.get("DAGSTER_HOME")
     if not home and (base / "dagster.yaml").is_file():
         home = str(base)
         os.environ["DAGSTER_HOME"] = home
     if not home:
-        return dg.DagsterInstance.ephemeral(settings={"python_logs": _PYTHON_LOGS})
+        # For this night only; the instance in memory of Dagster opens a connection per event.
+        with TemporaryDirectory(prefix="crm-hygiene-", dir=_in_memory()) as folder:
+            reference = InstanceRef.from_dir(folder, overrides=_for_one_night(folder))
+            with dg.DagsterInstance.from_ref(reference) as instance:
+                yield instance
+        return
     if not Path(home).is_dir():
         raise ConfigurationError(
             f"DAGSTER_HOME names {home}, which is no folder; make it, or unset the variable"
         )
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=_seen_from(Path(home))))
+    reference = InstanceRef.from_dir(home, overrides=_seen_from(Path(home)))
+    with dg.DagsterInstance.from_ref(reference) as instance:
+        yield instance
+
+
+def _in_memory() -> Path | None:
+    """A folder that no disk stands behind; None where the system has none."""
+    folder = Path("/dev/shm")
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _for_one_night(folder: str) -> dict[str, Any]:
+    """The settings of an instance that nobody looks at once the night is over."""
+    return {
+        "storage": kept_open({"sqlite": {"base_dir": folder}}),
+        "compute_logs": {
+            "module": "dagster._core.storage.noop_compute_log_manager",
+            "class": "NoOpComputeLogManager",
+        },
+        "telemetry": {"enabled": False},
+        "python_logs": _PYTHON_LOGS,
+    }
 
 
 def _seen_from(home: Path) -> dict[str, Any]:
@@ -130,7 +159,7 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
     notes: list[str] = []
     path = config_path.resolve() if config_path else None
     try:
-        definitions = build_defs(config, path, _console(progress, notes))
+        definitions = build_defs(config, path, _console(progress, notes), is_held=True)
     except (dg.DagsterInvalidDefinitionError, CheckError) as error:
         raise ConfigurationError(f"schedule: {error}") from error
     job = definitions.resolve_job_def(JOB)

@@ -1,5 +1,7 @@
 """What Dagster hands to every step: the night."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -7,7 +9,9 @@ from pathlib import Path
 import dagster as dg
 
 from crm_hygiene.config import load_config
+from crm_hygiene.lake_options import storage_options
 from crm_hygiene.night import Night
+from crm_hygiene.night_lock import night_lock
 
 # Starts of the runs that this process has asked its history for; it runs one night, or a few in turn.
 _KEPT = 4
@@ -35,9 +39,24 @@ def night_of_run(instance: dg.DagsterInstance, run_id: str, config_path: Path | 
 
 
 class NightResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens the night of a run from a hygiene.yaml; every step of the run shares it."""
+    """Opens the night of a run from a hygiene.yaml; every step of the run shares it.
+
+    The run holds the lake from its first step to its last, whoever started it (the daemon, a button of the
+    UI), unless `is_held`: then whoever runs it in this process holds the lake already.
+    """
 
     config_path: str | None = None
+    is_held: bool = False
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["NightResource"]:
+        """The resource while the lake is held; LakeError, and no step runs, if another night holds it."""
+        if self.is_held:
+            yield self
+            return
+        config = load_config(Path(self.config_path) if self.config_path else None)
+        with night_lock(config.lake_uri, storage_options(config)):
+            yield self
 
     def of(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Night:
         """The night of the run that `context` belongs to."""

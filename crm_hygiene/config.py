@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.time_zones import TimeZone
+from crm_hygiene.yaml_text import parse_yaml
 
 DEFAULT_NAME = "hygiene.yaml"
 
@@ -244,7 +245,7 @@ def load_config(path: Path | None = None) -> Config:
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such file; `--config` names a hygiene.yaml")
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        document: Any = parse_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(document, dict):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -113,6 +114,15 @@ class HeaderMatch:
     missing_required: list[str] = field(default_factory=list)
 
 
+@lru_cache(maxsize=256)
+def _globs(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What a case-folded path has to match, and what it must not."""
+    wanted = [translate(p.casefold()) for p in patterns if not p.startswith("!")]
+    unwanted = [translate(p[1:].casefold()) for p in patterns if p.startswith("!")]
+    never = r"(?!)"
+    return re.compile("|".join(wanted) or never), re.compile("|".join(unwanted) or never)
+
+
 def header_key(name: str) -> str:
     """What is left of a column name when layouts differ: casefolded letters and digits."""
     return "".join(c for c in name.casefold() if c.isalnum())
@@ -212,12 +222,9 @@ class Mapping(BaseModel):
         Patterns are globs, case-insensitive, `*` also crosses folders; one that starts with `!` takes
         files out again.
         """
+        wanted, unwanted = _globs(self.files)
         name = path.casefold()
-        wanted = [p for p in self.files if not p.startswith("!")]
-        unwanted = [p[1:] for p in self.files if p.startswith("!")]
-        return any(fnmatchcase(name, p.casefold()) for p in wanted) and not any(
-            fnmatchcase(name, p.casefold()) for p in unwanted
-        )
+        return wanted.match(name) is not None and unwanted.match(name) is None
 
     def ignores(self, header: str) -> bool:
         """Whether a header is declared as not needed; such cells still land in `extra`."""

@@ -28,3 +28,17 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError:
         return yaml.safe_load(text)
+
+
+def compose_yaml(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, which know the lines they stand on; None of an empty one.
+
+    Raises
+    ------
+    YamlError
+        as `parse_yaml`.
+    """
+    try:
+        return yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)

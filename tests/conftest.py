@@ -1,11 +1,18 @@
-"""Settings for all tests: property tests search anew on each run, but not in CI, where a red must repeat."""
+"""Settings for all tests: property tests search anew on each run, but not in CI, where a red must repeat.
+
+Tests are handed out file by file (`--dist loadfile`). Files that take long come first, so that no worker is
+left with one when the others are done; what takes long to make is made once for all workers.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +24,72 @@ settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 FrontDoor = Callable[..., tuple[int, str, str]]
+MadeOnce = Callable[[str, Callable[[Path], Any]], Any]
+
+# From ten CPU seconds on, longest first; but two that wait for the same night do not begin together.
+_LONG = (
+    "night/test_incremental_night.py",
+    "golden/test_golden_invariants.py",
+    "spark/test_cluster.py",
+    "night/test_model_life_cycle.py",
+    "night/test_killed_night.py",
+    "spark/test_engine.py",
+    "night/test_stopped_night.py",
+    "night/test_cash_night.py",
+    "night/test_undisturbed_night.py",
+    "night/test_bad_files.py",
+    "cash/test_conservation.py",
+    "test_upkeep.py",
+    "night/test_delivered_night.py",
+    "linkage/test_thirty_nights.py",
+    "object_store/test_concurrent_writers.py",
+    "night/test_decided_night.py",
+    "benchmarks/test_determinism.py",
+    "conform/test_increment.py",
+    "night/test_lineage_night.py",
+    "night/test_leads_and_contacts_that_change.py",
+    "night/test_imports.py",
+    "linkage/test_guards.py",
+    "quality/test_measuring.py",
+    "cash/orders/test_inventory.py",
+    "explanation/test_explanation.py",
+    "golden/test_consent_properties.py",
+    "linkage/test_incremental.py",
+    "benchmarks/test_cash_benchmark.py",
+    "writeback/delivery/test_faults.py",
+    "linkage/test_linking.py",
+    "golden/test_activities.py",
+    "expectations/test_gate.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long before all others, each in one piece."""
+    here = Path(__file__).parent
+    place = {here / name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes a folder by name with the function given, in the first worker that asks; gives its result to all.
+
+    The others wait for it. The result is pickled; the folder is for reading, whoever changes it takes a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], Any]) -> Any:
+        result = shared / f"{name}.pickle"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not result.exists():
+                folder = tmp_path_factory.mktemp(name)
+                result.write_bytes(pickle.dumps(make(folder)))
+            return pickle.loads(result.read_bytes())
+
+    return made
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from crm_hygiene.cash.money import units
 from crm_hygiene.cash.orders.rules import OrderRules
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.yaml_text import parse_yaml
 
 RULES_FILE = Path(__file__).parent / "rules.yaml"
 
@@ -201,6 +202,6 @@ def load_cash_rules(path: Path = RULES_FILE) -> CashRules:
         if the file is not YAML, lacks a rule or has one that does not exist.
     """
     try:
-        return CashRules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return CashRules.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError, OSError) as error:
         raise ConfigurationError(f"{path}: {error}") from error

@@ -27,6 +27,8 @@ _LENGTHS = {
     "payer_name": 500,
     **dict.fromkeys((*_REFERENCES, "creditor_reference", "virtual_account"), 200),
 }
+#: The notes that `bounded` leaves, in the order in which they are told.
+NOTES = tuple(f"_problem_{column}_length" for column in _LENGTHS)
 _ENTRY = ["_key", "_EntryAmount", "currency", "_day", "_Occurrence"]
 
 

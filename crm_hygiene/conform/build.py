@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
 import polars as pl
 
 from crm_hygiene.conform.bank_entries import IDENTITY, OPENING, bounded, canonical_entries, with_entry_keys
 from crm_hygiene.conform.document_lines import DOCUMENT_OF, lines_of_latest
 from crm_hygiene.conform.field_times import PREFIX, with_field_times
-from crm_hygiene.conform.standard import plain, standardise_table
+from crm_hygiene.conform.standard import plain, standardise_sources
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import landing_column, landing_contract
-from crm_hygiene.mapping import Mapping, TableMapping
+from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
 from crm_hygiene.progress import tell
 from crm_hygiene.salesforce_ids import expand_ids
@@ -59,17 +63,41 @@ def landed_rows(night: Night, mapping: Mapping, table: str) -> pl.LazyFrame:
 
 def raw_rows(rows: pl.LazyFrame, mapping: Mapping, table: str) -> pl.LazyFrame:
     """Landed rows as raw text columns of a conformed table, those of all its blocks."""
-    return pl.concat([_raw(rows, mapping, block) for block in mapping.tables[table]], how="diagonal")
+    blocks = range(len(mapping.tables[table]))
+    found = [_raw(rows, _Block(mapping.source, mapping.fingerprint, table, n, mapping)) for n in blocks]
+    return pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
 
 
-def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFrame:
+@dataclass(frozen=True)
+class _Block:
+    """One block of a mapping, the same as another of the same mapping's text."""
+
+    source: str
+    fingerprint: str
+    table: str
+    place: int
+    mapping: Mapping = field(compare=False, repr=False)
+
+
+def _raw(rows: pl.LazyFrame, block: _Block) -> pl.LazyFrame:
     """Landed rows of one block as raw text columns of the conformed table."""
+    vendor, said, predicate, columns = _raw_columns(block)
+    return rows.rename(vendor).with_columns(said).filter(predicate).select(columns)
+
+
+@lru_cache(maxsize=512)
+def _raw_columns(place: _Block) -> tuple[dict[str, str], list[pl.Expr], pl.Expr, list[pl.Expr]]:
+    """Names of the landed columns, their texts without nulls, the rows' condition, the raw columns.
+
+    A night asks several times for the same ones.
+    """
+    mapping, block = place.mapping, place.mapping.tables[place.table][place.place]
     vendor = {landing_column(name): name for name in mapping.vendor_columns}
-    nulls = ["", *mapping.nulls]
-    rows = rows.rename(vendor).with_columns(
+    nulls = pl.lit(pl.Series(["", *mapping.nulls], dtype=pl.String).implode())
+    said = [
         pl.when(pl.col(name).str.strip_chars().is_in(nulls)).then(None).otherwise(pl.col(name)).alias(name)
         for name in block.vendor_columns
-    )
+    ]
     # Ids are cleaned before rows are compared: `42 ` and `42` are one record.
     columns = {
         name: plain(e) if name.endswith("record_id") else e
@@ -82,7 +110,7 @@ def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFr
             for name, e in columns.items()
         }
     known = set(contract_of(f"conformed.{block.table}").column_names)
-    return rows.filter(block.predicate()).select(
+    selected = [
         *(e.alias(name) for name, e in columns.items()),
         *(e.to_polars().alias(f"{PREFIX}{name}") for name, e in block.changed_at.items()),
         *(pl.col(c).alias(f"_{c}") for c in _identity(mapping, block.table)),
@@ -91,7 +119,8 @@ def _raw(rows: pl.LazyFrame, mapping: Mapping, block: TableMapping) -> pl.LazyFr
         pl.col("_file").alias("file"),
         pl.col("_row_number").alias("row_number"),
         pl.col("_landed_at").alias("landed_at"),
-    )
+    ]
+    return vendor, said, block.predicate(), selected
 
 
 def tells_entries(mapping: Mapping, table: str) -> bool:
@@ -146,7 +175,7 @@ def _first_said(frame: pl.DataFrame) -> pl.DataFrame:
     """Each statement once, as it landed first; what a later export repeats is nothing new."""
     order = ["landed_at", "file", "row_number"]
     named = frame.filter(pl.col("record_id").is_not_null()).sort(order)
-    first = named.unique(["record_id", "content_hash"], keep="first", maintain_order=True)
+    first = named.unique(["source", "record_id", "content_hash"], keep="first", maintain_order=True)
     return pl.concat([first, frame.filter(pl.col("record_id").is_null())])
 
 
@@ -167,30 +196,17 @@ def of_records(rows: pl.LazyFrame, mapping: Mapping, table: str, records: pl.Ser
     )
 
 
-def conform_source(
-    night: Night,
-    contract: Contract,
-    mapping: Mapping,
-    refused: Refusals | None = None,
-    records: pl.Series | None = None,
-) -> pl.DataFrame:
-    """Rows of a conformed table from one source.
-
-    Parameters
-    ----------
-    refused
-        see `conform_table`.
-    records
-        ids of the only records to conform, null for rows without one; default: all.
-    """
-    table = contract.table.split(".")[1]
-    rows = landed_rows(night, mapping, table)
+def _raw_of(
+    night: Night, mapping: Mapping, table: str, refused: Refusals | None, records: pl.Series | None
+) -> pl.DataFrame | None:
+    """Raw rows of a source, None if there are none; the parameters are those of `conform_sources`."""
     if refused is not None:
         # Only the records whose newest row was refused are looked at again, without those rows.
         mine = refused.filter(pl.col("source") == mapping.source)
         if mine["record_id"].is_null().all():
-            return contract.empty()
+            return None
         records = mine["record_id"].drop_nulls().unique()
+    rows = landed_rows(night, mapping, table)
     if records is None:
         raw = raw_rows(rows, mapping, table).collect()
     else:
@@ -199,20 +215,46 @@ def conform_source(
         raw = raw.filter(pl.col("record_id").is_in(records.implode(), nulls_equal=True))
     if refused is not None:
         raw = raw.join(mine, on=["file", "landed_at", "row_number", "record_id"], how="anti")
-    if raw.height == 0:
-        return contract.empty()
-    return _conformed(night, contract, mapping, raw, whole=refused is None)
+    return raw if raw.height else None
 
 
+def conform_sources(
+    night: Night,
+    contract: Contract,
+    sources: Iterable[tuple[Mapping, pl.Series | None]],
+    refused: Refusals | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Rows of a conformed table from some sources, several small sources in one frame.
+
+    Parameters
+    ----------
+    sources
+        mapping, and ids of the only records to conform, null for rows without one; None: all.
+    refused
+        see `conform_table`.
+    """
+    table = contract.table.split(".")[1]
+    held: list[tuple[Mapping, pl.DataFrame]] = []
+    for mapping, records in sources:
+        raw = _raw_of(night, mapping, table, refused, records)
+        if raw is None:
+            continue
+        held.append((mapping, _standing(night, mapping, table, raw, whole=refused is None)))
+        if sum(rows.height for _, rows in held) >= _TOGETHER_ROWS:
+            yield _conformed(contract, held)
+            held = []
+    if held:
+        yield _conformed(contract, held)
+
+
+# What is read together shares its values and the fixed cost of reading; it is in memory together, too.
+_TOGETHER_ROWS = 100_000
 _TOLD_ROWS = 20_000
 """A source of so many rows takes long enough to be told of."""
 
 
-def _conformed(
-    night: Night, contract: Contract, mapping: Mapping, raw: pl.DataFrame, whole: bool
-) -> pl.DataFrame:
-    """Raw rows as rows of the table; `whole` unless a document's newest telling was refused."""
-    table = contract.table.split(".")[1]
+def _standing(night: Night, mapping: Mapping, table: str, raw: pl.DataFrame, whole: bool) -> pl.DataFrame:
+    """The raw rows that stand; `whole` unless a document's newest telling was refused."""
     if raw.height >= _TOLD_ROWS:
         tell(f"{mapping.source}: {raw.height:,} rows to {table}")
     if table == STATEMENTS:
@@ -221,22 +263,31 @@ def _conformed(
         rows = canonical_entries(raw)
     else:
         rows = _latest(_still_told(night, raw, mapping, table) if whole else raw, mapping)
-    if table == "payments":
-        rows = bounded(with_entry_keys(rows))
-    frame = with_field_times(standardise_table(rows, contract, mapping), rows, mapping)
+    return bounded(with_entry_keys(rows)) if table == "payments" else rows
+
+
+def _conformed(contract: Contract, held: list[tuple[Mapping, pl.DataFrame]]) -> pl.DataFrame:
+    """Raw rows that stand, by source, as rows of the table."""
+    read = standardise_sources(held, contract)
+    parts = [
+        with_field_times(frame, rows, mapping) for frame, (mapping, rows) in zip(read, held, strict=True)
+    ]
+    held.clear()
+    names = contract.column_names
+    # Columns that only helped to standardise (a country, to read a phone) are not the table's.
+    frame = pl.concat([part.select(c for c in part.columns if c in names) for part in parts], how="diagonal")
     stated = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in OBSERVED_BY if c in frame.columns]
     frame = frame.with_columns(
         # A change time after the landing is a wrong clock; it must not win by being in the future.
         observed_at=pl.min_horizontal(pl.coalesce(*stated, pl.col("landed_at")), pl.col("landed_at"))
     )
-    if "is_deleted" in contract.column_names:
+    if "is_deleted" in names:
         deleted = pl.col("is_deleted").fill_null(False) if "is_deleted" in frame.columns else pl.lit(False)
         frame = frame.with_columns(is_deleted=deleted)
-    # Columns that only helped to standardise (a country, to read a phone) are not the table's.
-    frame = contract.shape(frame.select(c for c in contract.column_names if c in frame.columns))
+    frame = contract.shape(frame.select(c for c in frame.columns if c in names))
     content = frame.select(c for c in frame.columns if c not in _NOT_CONTENT)
     frame = frame.with_columns(content_hash=content.hash_rows(seed=0).cast(pl.String))
-    return _first_said(frame) if table == STATEMENTS else frame
+    return _first_said(frame) if contract.table == f"conformed.{STATEMENTS}" else frame
 
 
 def conform_table(night: Night, table: str, refused: Refusals | None = None) -> pl.DataFrame:
@@ -257,5 +308,5 @@ def conform_table(night: Night, table: str, refused: Refusals | None = None) -> 
     contract = contract_of(f"conformed.{table}")
     if refused is not None and table == STATEMENTS:
         return contract.empty()  # no statement stands in for another one
-    parts = [conform_source(night, contract, mapping, refused) for mapping in feeding(night, table)]
-    return pl.concat([contract.empty(), *parts])
+    sources = ((mapping, None) for mapping in feeding(night, table))
+    return pl.concat([contract.empty(), *conform_sources(night, contract, sources, refused)])

@@ -12,19 +12,20 @@ from collections.abc import Mapping as Versions
 
 import polars as pl
 
-from crm_hygiene.conform.build import STATEMENTS, conform_source, feeding, raw_rows
+from crm_hygiene.conform.build import STATEMENTS, conform_sources, feeding, raw_rows
 from crm_hygiene.conform.document_lines import DOCUMENT_OF
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
+from crm_hygiene.revision import Revision
 
 _RECORD = ["source", "record_id"]
 
 
-def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> pl.DataFrame:
-    """What `conform_table` gives, from the live table and the records that something new was told of.
+def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> Revision:
+    """What `conform_table` gives: what stays of the live table, and the records that were told of anew.
 
     Parameters
     ----------
@@ -39,23 +40,23 @@ def conform_changes(night: Night, table: str, since: Versions[str, int | None]) 
     refused = _refused(night, contract)
     whole: list[str] = []
     touched: list[pl.DataFrame] = []
-    parts: list[pl.DataFrame] = []
+    again: list[tuple[Mapping, pl.Series | None]] = []
     for mapping in feeding(night, table):
         mine = refused.filter(pl.col("source") == mapping.source)["record_id"]
         new = _told_anew(night, mapping, table, since.get(f"landing.{mapping.source}"))
         # Payments of one source are told apart by each other.
         if new is None or (table == "payments" and mine.len()):
             whole.append(mapping.source)
-            parts.append(conform_source(night, contract, mapping))
+            again.append((mapping, None))
             continue
         records = pl.concat([new, mine]).unique()
         if records.len():
             touched.append(pl.DataFrame({"source": mapping.source, "record_id": records}))
-            parts.append(conform_source(night, contract, mapping, records=records))
+            again.append((mapping, records))
     kept = night.lake.scan(contract).filter(~pl.col("source").is_in(whole))
     if touched:
         kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
-    return pl.concat([kept.collect(), *parts])
+    return Revision(kept.collect(), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:

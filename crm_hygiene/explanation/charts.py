@@ -74,8 +74,8 @@ def draw_charts(night: Night, kind: EntityKind) -> ChartSet | None:
     if model is None:
         return None
     settings = settings_of(night)
-    pages = {**_model_pages(model, settings), **_pair_page(night, kind, settings), **_size_page(night, kind)}
-    pages |= _viewer_page(night, kind, model, settings)
+    pages = {**_pair_page(night, kind, settings), **_size_page(night, kind)}
+    pages |= _viewer_page(night, kind, model, settings) or _model_pages(model, settings)
     files = {name: write_page(folder / name, page) for name, page in sorted(pages.items())}
     for stale in set(MEANING) - set(files):
         (folder / stale).unlink(missing_ok=True)
@@ -93,7 +93,7 @@ def _state(folder: Path) -> dict[str, Any]:
 
 
 def _model_pages(model: FrozenModel, settings: LinkageSettings) -> dict[str, str]:
-    """Match weights and m and u of the model, as Splink draws them."""
+    """Match weights and m and u of the model, as Splink draws them, where there are no pairs to draw."""
     from splink import DuckDBAPI, Linker
 
     comparisons, _ = learned_comparisons(model, settings)
@@ -109,10 +109,14 @@ def _model_pages(model: FrozenModel, settings: LinkageSettings) -> dict[str, str
             splink_settings(comparisons, numbers_of(model, comparisons), model.content["prior"], True),
             log_level=None,
         )
-        return {
-            "match_weights.html": page_of(linker.visualisations.match_weights_chart()),
-            "m_u_parameters.html": page_of(linker.visualisations.m_u_parameters_chart()),
-        }
+        return _pages_of_model(linker)
+
+
+def _pages_of_model(linker: Any) -> dict[str, str]:
+    return {
+        "match_weights.html": page_of(linker.visualisations.match_weights_chart()),
+        "m_u_parameters.html": page_of(linker.visualisations.m_u_parameters_chart()),
+    }
 
 
 def _bar_page(title: str, subtitle: str, values: list[dict[str, Any]], **rest: Any) -> str:
@@ -220,7 +224,10 @@ def _size_page(night: Night, kind: EntityKind) -> dict[str, str]:
 def _viewer_page(
     night: Night, kind: EntityKind, model: FrozenModel, settings: LinkageSettings
 ) -> dict[str, str]:
-    """Splink's comparison viewer over an even sample of the kept pairs."""
+    """Splink's comparison viewer over an even sample of the kept pairs, and the charts of the model.
+
+    Setting Splink up takes longer than drawing, so one linker draws all of them. Empty without pairs.
+    """
     ends = ("source_l", "record_id_l", "source_r", "record_id_r")
     kept = (
         night.lake.scan(contract_of(f"linked.{kind}_pairs"))
@@ -244,6 +251,7 @@ def _viewer_page(
         weights = weigh(con, chosen.frame, [(number[a], number[b]) for a, b in pairs], model, settings)
         if weights.linker is None:
             return {}
+        pages = _pages_of_model(weights.linker)
         for examples in (2, 1):
             page = weights.linker.visualisations.comparison_viewer_dashboard(
                 weights.predicted,
@@ -254,8 +262,8 @@ def _viewer_page(
                 return_html_as_string=True,
             )
             if len(page.encode()) <= MOST_BYTES:
-                return {"comparison_viewer.html": offline(page)}
-    return {}
+                return {**pages, "comparison_viewer.html": offline(page)}
+    return pages
 
 
 def _least_count(table: pl.DataFrame, comparisons: list[Any]) -> int:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
+from crm_hygiene.yaml_text import compose_yaml, parse_yaml
 
 DEFAULT_RULES = Path(__file__).with_name("consent_rules.yaml")
 
@@ -109,7 +110,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Content of a rules file, and the line of each of its keys (those inside as `channels.email`)."""
     try:
         text = path.read_text(encoding="utf-8")
-        document, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+        document, tree = parse_yaml(text), compose_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if document is None:

@@ -16,6 +16,7 @@ from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.rules_file import read_rules_file
+from crm_hygiene.yaml_text import compose_yaml
 
 DEFAULT_RULES = Path(__file__).parent / "leads.yaml"
 
@@ -197,7 +198,7 @@ def _keys(location: tuple[int | str, ...]) -> list[str]:
 
 def _line(path: Path, location: tuple[int | str, ...]) -> int | None:
     """Line of the file where the key or item at `location` stands, 1 for the first."""
-    node: Any = yaml.compose(path.read_text(encoding="utf-8"))
+    node: Any = compose_yaml(path.read_text(encoding="utf-8"))
     line = None
     for part in location:
         if isinstance(node, yaml.MappingNode):

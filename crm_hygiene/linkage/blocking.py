@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import duckdb
 import polars as pl
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.linkage.connection import load
 from crm_hygiene.linkage.settings import EntityKind, LinkageSettings
 
 # Which rules a record takes part in is kept as the bits of one integer.
@@ -157,44 +155,6 @@ def blocking(
     return Blocking(
         columns=pl.DataFrame(keys), rules=rules, pairs=pairs, record_count=frame.height, notes=notes
     )
-
-
-def candidate_pairs(con: duckdb.DuckDBPyConnection, blocks: Blocking, touched: pl.Series) -> int:
-    """Make table `candidates`: each wanted pair once, under the first rule that proposes it.
-
-    Parameters
-    ----------
-    touched
-        Int64 per record, the rules under which its pairs are wanted, as bits; a pair is wanted where one
-        of its records is touched under the rule.
-
-    Returns
-    -------
-    int
-        number of pairs. The table has `match_key` (the rule's number as text) and `join_key_l` <
-        `join_key_r` (row numbers), as Splink calls them.
-    """
-    con.execute("CREATE OR REPLACE TABLE proposed (rule INTEGER, l INTEGER, r INTEGER)")
-    if blocks.rules:
-        load(con, "blocks", reached(blocks, touched))
-        for column, number in blocks.numbers.items():
-            bit = 1 << number
-            con.execute(f"""
-                INSERT INTO proposed
-                SELECT {number}, least(a.row_number, b.row_number), greatest(a.row_number, b.row_number)
-                FROM (SELECT row_number, "{column}" FROM blocks WHERE touched & {bit} <> 0) a
-                JOIN blocks b ON a."{column}" = b."{column}"
-                WHERE a.row_number < b.row_number OR (b.touched & {bit} = 0 AND a.row_number > b.row_number)
-            """)
-        con.execute("DROP TABLE blocks")
-    # The budget bounds what is proposed in all; telling each rule what the ones before proposed costs more.
-    con.execute("""
-        CREATE OR REPLACE TABLE candidates AS
-        SELECT min(rule)::VARCHAR AS match_key, l::BIGINT AS join_key_l, r::BIGINT AS join_key_r
-        FROM proposed GROUP BY l, r
-    """)
-    con.execute("DROP TABLE proposed")
-    return int(con.execute("SELECT count(*) FROM candidates").fetchall()[0][0])
 
 
 def reached(blocks: Blocking, touched: pl.Series) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from crm_hygiene.linkage.distinct_values import per_text, per_value
 from crm_hygiene.linkage.nicknames import nickname_roots
 from crm_hygiene.linkage.organisation_words import word_columns
 from crm_hygiene.linkage.settings import EntityKind
@@ -120,39 +121,45 @@ def _spells_name(user: pl.Expr) -> pl.Expr:
     return ~user.str.contains(r"\d") & pl.any_horizontal(part.fill_null(False) for part in named)
 
 
+def _words_of(column: pl.Expr) -> pl.Expr:
+    return fold(column, " ").str.split(" ")
+
+
 def _people(rows: pl.DataFrame) -> pl.DataFrame:
-    whole = fold(pl.col("full_name"), " ").str.split(" ")
     use_whole = pl.col("given_name").is_null() & pl.col("family_name").is_null()
-    first = fold(pl.col("given_name"))
-    last = fold(pl.col("family_name"))
-    several = whole.list.len() > 1
+    given_names = pl.concat_str("given_name", "middle_name", separator=" ", ignore_nulls=True)
+    rows = rows.with_columns(
+        whole=per_value(rows, pl.when(use_whole).then("full_name"), _words_of),
+        first=per_value(rows, pl.col("given_name"), fold),
+        last=per_value(rows, pl.col("family_name"), fold),
+        given_words=per_value(rows, given_names, _words_of),
+        birth=per_value(rows, pl.col("birth_date"), _code),
+        organisation=per_value(rows, pl.coalesce("organisation_name_normalised", "organisation_name"), fold),
+        road=per_value(rows, pl.col("street"), fold),
+        town=per_value(rows, pl.col("city"), fold),
+        postal=per_value(rows, pl.col("postal_code"), _code),
+        work=per_value(rows, pl.coalesce("occupation", "job_title"), fold),
+        region=per_value(rows, pl.col("region"), fold),
+    )
+    whole, several = pl.col("whole"), pl.col("whole").list.len() > 1
     mailbox = pl.when(pl.col("email_kind").is_null() | (pl.col("email_kind") != "role")).then(
         pl.coalesce("email_normalised", "email").str.to_lowercase()
     )
     mobile, landline = _code(pl.col("mobile_phone")), _code(pl.col("phone"))
     company_domain = pl.when(pl.col("email_kind").is_in(["person", "role"])).then(pl.col("email_domain"))
     frame = rows.with_columns(
-        given=pl.when(use_whole & several).then(whole.list.first()).otherwise(first),
+        given=pl.when(use_whole & several).then(whole.list.first()).otherwise("first"),
         family=pl.when(use_whole & several)
         .then(whole.list.last())
         .when(use_whole)
         .then(whole.list.first())
-        .otherwise(last),
+        .otherwise("last"),
         mailbox=mailbox,
         phone_1=pl.coalesce(mobile, landline),
         phone_2=pl.when(mobile != landline).then(landline),
-        birth=_code(pl.col("birth_date")),
-        organisation=fold(pl.coalesce("organisation_name_normalised", "organisation_name")),
         domain=pl.coalesce("website_domain", company_domain).str.to_lowercase(),
         born=pl.col("birth_date").str.to_date("%Y-%m-%d", strict=False),
-        given_words=fold(
-            pl.concat_str("given_name", "middle_name", separator=" ", ignore_nulls=True), " "
-        ).str.split(" "),
         tax=_code(pl.coalesce("tax_id", "tax_id_stated")),
-        road=fold(pl.col("street")),
-        town=fold(pl.col("city")),
-        postal=_code(pl.col("postal_code")),
-        work=fold(pl.coalesce("occupation", "job_title")),
     )
     user = pl.col("mailbox").str.split("@").list.first()
     return frame.select(
@@ -179,21 +186,31 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("town").alias("city"),
         "postal",
         pl.col("work").alias("occupation"),
-        fold(pl.col("region")).alias("region"),
+        "region",
         pl.col("country_code").alias("country"),
     )
 
 
+def _joined(words: pl.Expr) -> pl.Expr:
+    """Folded words written together."""
+    return words.str.replace_all(" ", "", literal=True)
+
+
 def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
-    name = fold(pl.coalesce("organisation_name_normalised", "organisation_name"), " ")
     domain = pl.coalesce("website_domain", "email_domain").str.to_lowercase()
-    parts = street_columns(rows.select("unique_id", road=fold(pl.col("street"), " ")))
-    frame = rows.join(parts, on="unique_id", how="left", maintain_order="left").select(
+    names = pl.coalesce("organisation_name_normalised", "organisation_name")
+    rows = rows.with_columns(
+        words=per_value(rows, names, lambda column: fold(column, " ")),
+        road=per_value(rows, pl.col("street"), lambda column: fold(column, " ")),
+        city=per_value(rows, pl.col("city"), lambda column: fold(column, " ")),
+    )
+    name, city = pl.col("words"), pl.col("city")
+    frame = per_text(rows, "road", street_columns).select(
         "unique_id",
         "source",
         "record_id",
-        name.alias("words"),
-        name.str.replace_all(" ", "", literal=True).alias("name"),
+        "words",
+        _joined(name).alias("name"),
         domain.alias("domain"),
         fold(domain.str.split(".").list.first()).alias("domain_label"),
         pl.col("email").str.to_lowercase(),
@@ -202,16 +219,16 @@ def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
         "street_name",
         "street_side",
         pl.concat_str("house_number", "street_name", separator=" ").alias("door"),
-        fold(pl.col("street")).alias("street"),
-        fold(pl.col("city")).alias("city"),
-        fold(pl.col("city"), " ").str.split(" ").alias("city_words"),
+        _joined(pl.col("road")).alias("street"),
+        _joined(city).alias("city"),
+        city.str.split(" ").alias("city_words"),
         _code(pl.col("postal_code")).alias("postal"),
         pl.col("country_code").alias("country"),
         _code(pl.coalesce("tax_id", "tax_id_stated")).alias("tax_id"),
         pl.col("tax_id").is_not_null().alias("tax_is_verified"),
         _code(pl.col("iban")).alias("iban"),
     )
-    return word_columns(frame)
+    return per_text(frame, "words", word_columns)
 
 
 def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
@@ -244,23 +261,35 @@ def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
 
 def _with_given_roots(frame: pl.DataFrame) -> pl.DataFrame:
     """Add `given_roots`: formal names of the given name and of each of several given or middle names."""
+    # Records of one first name without others, which most are, have the same roots.
+    named = pl.concat_str(
+        pl.col("given").fill_null(""), pl.col("given_words").list.join(" ").fill_null(""), separator="\x1f"
+    )
+    frame = frame.with_columns(all_given=named)
+    roots = _roots(frame.unique("all_given").select("all_given", "given", "given_words"))
+    return frame.join(roots, on="all_given", how="left", maintain_order="left").drop(
+        "given_words", "all_given"
+    )
+
+
+def _roots(names: pl.DataFrame) -> pl.DataFrame:
+    """`all_given`, `given_roots` of the rows that have any."""
     words = pl.concat(
         [
-            frame.select("unique_id", word="given").drop_nulls(),
-            frame.select("unique_id", word="given_words")
+            names.select("all_given", word="given").drop_nulls(),
+            names.select("all_given", word="given_words")
             .drop_nulls()
             .explode("word")
             .filter(pl.col("word").str.len_chars() >= 3),
         ]
     )
-    roots = (
+    return (
         words.join(nickname_roots(), left_on="word", right_on="given", how="left")
-        .select("unique_id", root=pl.coalesce("given_roots", pl.concat_list("word")))
+        .select("all_given", root=pl.coalesce("given_roots", pl.concat_list("word")))
         .explode("root")
-        .group_by("unique_id")
+        .group_by("all_given")
         .agg(given_roots=pl.col("root").unique().sort())
     )
-    return frame.join(roots, on="unique_id", how="left", maintain_order="left").drop("given_words")
 
 
 def with_block_columns(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
@@ -273,9 +302,9 @@ def with_block_columns(kind: EntityKind, frame: pl.DataFrame) -> pl.DataFrame:
             given_start=pl.col("given").str.slice(0, 3),
             family_start=pl.col("family").str.slice(0, 4),
             given_initial=pl.col("given").str.slice(0, 1),
-            given_sound=sound_key(pl.col("given")),
-            family_sound=sound_key(pl.col("family")),
-            city_sound=sound_key(pl.col("city")),
+            given_sound=per_value(frame, pl.col("given"), sound_key),
+            family_sound=per_value(frame, pl.col("family"), sound_key),
+            city_sound=per_value(frame, pl.col("city"), sound_key),
             email_letters=user.str.replace_all(r"[^a-z]", ""),
             email_start=pl.when(user.str.len_chars() >= 5).then(user.str.slice(0, 5)),
             birth_year=pl.col("birth_date").str.slice(0, 4),

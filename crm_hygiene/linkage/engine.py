@@ -15,7 +15,8 @@ import duckdb
 import polars as pl
 
 from crm_hygiene.config import Config
-from crm_hygiene.linkage.blocking import Blocking, blocking, candidate_pairs
+from crm_hygiene.linkage.blocking import Blocking, blocking
+from crm_hygiene.linkage.candidates import candidate_pairs
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.scoring import score
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
@@ -80,8 +81,9 @@ class DuckDBEngine:
         settings: LinkageSettings,
     ) -> tuple[int, pl.DataFrame]:
         """See `Engine.score`."""
-        count = candidate_pairs(self.con, blocks, touched)
-        return count, score(self.con, frame, comparisons, blocks.names, model, settings)
+        candidates = candidate_pairs(blocks, touched)
+        count = len(candidates)
+        return count, score(self.con, frame, candidates, comparisons, blocks.names, model, settings)
 
 
 @contextmanager

@@ -7,11 +7,16 @@ them at least, and so many letters of the one have no partner in the other.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 # What a record has per compared text beside it: `marks_given`, `size_given`, `start_given`.
 MARKS, SIZE, START = "marks", "size", "start"
+
+# What numbers of 24 bits may be short of.
+ROUNDING = 1e-6
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"
@@ -31,6 +36,20 @@ MACROS = (
     "ELSE jaro_bound(n, other_n, least(n - missing_letters(marks, other), "
     "other_n - missing_letters(other, marks))) END",
 )
+
+
+def missing_letters(marks: Any, other: Any) -> Any:
+    """The macro of that name, over arrays."""
+    return np.bitwise_count(marks & ~other)
+
+
+def jaro_winkler_bound(
+    size: Any, missing: Any, other_size: Any, other_missing: Any, is_one_start: Any
+) -> Any:
+    """The macro of that name, over arrays: `missing` letters of the one text have no partner in the other."""
+    paired = np.minimum(size - missing, other_size - other_missing)
+    jaro = (paired / size + paired / other_size + 1) / 3
+    return np.where(is_one_start, 0.4 + 0.6 * jaro, jaro) + ROUNDING
 
 
 def _bits() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -65,6 +84,8 @@ def letter_marks(texts: pl.Series) -> pl.DataFrame:
         starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
         found = np.bitwise_or.reduceat(_BIT_OF[letters], starts)
         for place, digit in enumerate(_DIGITS, start=len(_LETTERS) + len(_DIGITS)):
+            if not (found & _BIT_OF[digit]).any():
+                continue
             twice = np.add.reduceat((letters == digit).astype(np.int16), starts) > 1
             found |= twice.astype(np.int64) << place
         marks[filled.to_numpy()] = found

@@ -14,12 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 from sqlglot import expressions as sql
 
+from crm_hygiene.linkage.candidates import Candidates
+from crm_hygiene.linkage.connection import fetch
 from crm_hygiene.linkage.letter_marks import with_marks
+from crm_hygiene.linkage.pair_program import PairProgram
 from crm_hygiene.linkage.recipe import LEAST_FREQUENCY, Numbers, frequency_columns
-from crm_hygiene.linkage.relaxation import FALSE, TRUE, parsed, relaxed, text
+from crm_hygiene.linkage.relaxation import FALSE, TRUE, parsed, relaxed, side_of, text
 from crm_hygiene.linkage.settings import Comparison, Level
 
 # Sums of floats in another order differ by less.
@@ -54,6 +58,24 @@ def _weight(level: Level, numbers: dict[str, tuple[float, float]], usual: dict[s
     base = math.log2(usual[column])
     rarity = f'greatest("bits_{column}_l", "bits_{column}_r")'
     return f"({math.log2(m / u) + base!r} - coalesce({rarity}, {base!r}))"
+
+
+def most_weight(comparison: Comparison, numbers: dict[str, tuple[float, float]]) -> float:
+    """The most that a comparison can add to any pair's weight.
+
+    Parameters
+    ----------
+    numbers
+        m and u by level.
+    """
+    usual = _usual_shares(comparison, numbers)
+    most = 0.0
+    for level in comparison.scored:
+        m, u = numbers[level.name]
+        rarest = -math.log2(LEAST_FREQUENCY) if level.frequency_of else 0.0
+        base = math.log2(usual[level.frequency_of]) if level.frequency_of in usual else 0.0
+        most = max(most, math.log2(m / u) + base + rarest)
+    return most
 
 
 def weight_bound(comparison: Comparison, numbers: dict[str, tuple[float, float]]) -> str:
@@ -91,11 +113,11 @@ class _OwnColumns:
 
     def rewritten(self, node: sql.Expression) -> sql.Expression:
         """`node` with each part that speaks of one record only replaced by a column of that record."""
-        side = _side(node)
+        side = side_of(node)
         if side is not None:
             return self._own(node, side, is_hashed=False)
         if isinstance(node, _EQUALITIES):
-            sides = [_side(node.this), _side(node.expression)]
+            sides = [side_of(node.this), side_of(node.expression)]
             if None not in sides:
                 node.set("this", self._own(node.this, str(sides[0]), is_hashed=True))
                 node.set("expression", self._own(node.expression, str(sides[1]), is_hashed=True))
@@ -117,15 +139,10 @@ class _OwnColumns:
                 column.replace(replaced)
         own = text(bare)
         if is_hashed:
-            own = f"CASE WHEN {own} IS NOT NULL THEN hash({own}) END"
+            # Zero says that there is no value.
+            own = f"CASE WHEN {own} IS NOT NULL THEN hash({own}) | 1 ELSE 0 END"
         name = self.columns.setdefault(own, f"own_{len(self.columns)}")
         return sql.column(f"{name}_{side}", quoted=True)
-
-
-def _side(node: sql.Expression) -> str | None:
-    """`l` or `r` where all columns are of that record."""
-    sides = {column.name[-1] for column in node.find_all(sql.Column)}
-    return sides.pop() if len(sides) == 1 else None
 
 
 def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], floor: float) -> pl.DataFrame:
@@ -145,43 +162,38 @@ def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], 
 def prune(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
+    candidates: Candidates,
     comparisons: Sequence[Comparison],
     numbers: Numbers,
     content: Mapping[str, Any],
     least_weight: float,
-) -> None:
-    """Drop from table `candidates` pairs whose weight is surely below `least_weight`.
+    threads: int,
+) -> Candidates:
+    """The candidates whose weight may reach `least_weight`.
 
     Parameters
     ----------
     frame
-        the columns that the comparisons read, and `unique_id`.
+        the columns that the comparisons read; the candidates number its rows.
     numbers
         m and u by comparison and level.
     content
         of the frozen model: its prior and term frequencies.
     """
-    bounds = " + ".join(f"({weight_bound(c, numbers[c.name])})" for c in comparisons)
+    present = candidates.records(frame.height)
+    place = np.cumsum(present) - 1
+    frame = frame.filter(present)
     own = _OwnColumns()
-    total = text(own.rewritten(parsed(bounds)))
+    bounds = [weight_bound(c, numbers[c.name]) for c in comparisons]
+    parts = [own.rewritten(parsed(bound)) for bound in bounds]
     for column in frequency_columns(comparisons):
         shares = content["frequencies"][column]
         frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
-    con.register("_records", with_marks(frame, bounds).to_arrow())
+    con.register("_records", with_marks(frame, " ".join(bounds)).to_arrow())
     listed = ", ".join(f'{expression} AS "{name}"' for expression, name in own.columns.items())
-    con.execute(f"CREATE OR REPLACE TABLE own_columns AS SELECT unique_id, {listed} FROM _records")
+    columns = fetch(con, f"SELECT {listed} FROM _records")
     con.unregister("_records")
-    sides = ", ".join(f'{side}."{name}" AS "{name}_{side}"' for name in own.columns.values() for side in "lr")
+    program = PairProgram(parts, columns, [most_weight(c, numbers[c.name]) for c in comparisons])
+    del columns
     least = least_weight - MARGIN - math.log2(content["prior"] / (1 - content["prior"]))
-    con.execute(f"""
-        CREATE OR REPLACE TABLE hopeful AS
-        SELECT match_key, join_key_l, join_key_r FROM (
-            SELECT match_key, join_key_l, join_key_r, {sides}
-            FROM candidates c
-            JOIN own_columns l ON l.unique_id = c.join_key_l
-            JOIN own_columns r ON r.unique_id = c.join_key_r
-        ) WHERE {total} >= {least!r}
-    """)
-    con.execute("DROP TABLE own_columns")
-    con.execute("DROP TABLE candidates")
-    con.execute("ALTER TABLE hopeful RENAME TO candidates")
+    return candidates.where(lambda left, right: program.run(place[left], place[right]) >= least, threads)

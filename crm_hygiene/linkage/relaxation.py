@@ -27,6 +27,8 @@ _FREE = (
     sql.StartsWith, sql.Abs, sql.Least, sql.Greatest,
 )  # fmt: skip
 _MEASURES = (sql.JarowinklerSimilarity, sql.ArrayOverlaps, sql.Contains, sql.SplitPart)
+# Functions of texts: what a record can work out alone costs nothing, pair by pair they cost some.
+_OF_TEXTS = (sql.Cast, sql.Length, sql.Left, sql.Right, sql.Substring, sql.StartsWith)
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,21 @@ def text(node: sql.Expression) -> str:
 
 
 def cost_of(node: sql.Expression) -> int:
-    """0 where nothing but equality, lengths and pieces of texts is asked for, 1 for a measure of likeness of
-    some 100 ns a pair, 2 for what takes more or is not known."""
+    """0 where nothing but equality, lengths and pieces of a record's texts is asked for, 1 for a measure of
+    likeness of some 100 ns a pair, 2 for what takes more or is not known."""
     costs = [0]
     for call in node.find_all(sql.Func, sql.ArrayOverlaps):
         if not isinstance(call, _FREE):
             costs.append(1 if isinstance(call, _MEASURES) else 2)
+        elif isinstance(call, _OF_TEXTS) and side_of(call) is None:
+            costs.append(1)
     return max(costs)
+
+
+def side_of(node: sql.Expression) -> str | None:
+    """`l` or `r` where all columns are of that record."""
+    sides = {column.name[-1] for column in node.find_all(sql.Column)}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def relaxed(node: sql.Expression, most: int) -> Relaxed:
@@ -173,6 +183,8 @@ def _reachable(node: sql.Expression, most: int) -> str:
     """What must be so for a condition on a costly function to hold, told by lengths and marks."""
     if isinstance(node, sql.ArrayOverlaps):
         return _overlapping(node)
+    if isinstance(node, sql.StartsWith):
+        return _beginning(node)
     if isinstance(node, sql.LTE) and isinstance(node.this, sql.Levenshtein):
         a, b, limit = node.this.this, node.this.expression, node.expression
         if isinstance(a, sql.Column) and isinstance(b, sql.Column) and cost_of(limit) <= most:
@@ -203,6 +215,17 @@ def _overlapping(node: sql.ArrayOverlaps) -> str:
     if not (isinstance(a, sql.Column) and isinstance(b, sql.Column)):
         return TRUE
     return f"({_sided(a, MARKS)} & {_sided(b, MARKS)} <> 0)"
+
+
+def _beginning(node: sql.StartsWith) -> str:
+    whole, start = node.this, node.expression
+    if isinstance(start, sql.DPipe) and isinstance(start.expression, sql.Literal):
+        start = start.this
+    if not (isinstance(whole, sql.Column) and isinstance(start, sql.Column)):
+        return TRUE
+    missing = f"missing_letters({_sided(start, MARKS)}, {_sided(whole, MARKS)})"
+    is_one_start = f"{_sided(whole, START)} = {_sided(start, START)}"
+    return f"({_sided(start, SIZE)} = 0 OR ({is_one_start} AND {missing} <= 0))"
 
 
 def guarded(condition: str) -> str:

@@ -6,12 +6,14 @@ Weights and probabilities are rounded to 6 places before anything is compared wi
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 import polars as pl
 
+from crm_hygiene.linkage.candidates import Candidates
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
 from crm_hygiene.linkage.model import FrozenModel
 from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
@@ -139,26 +141,23 @@ def frozen_linker(
     return linker
 
 
-def _of_candidates(con: duckdb.DuckDBPyConnection, records: pl.DataFrame) -> pl.DataFrame:
-    """The records that table `candidates` speaks of."""
-    ids = fetch(con, "SELECT join_key_l AS id FROM candidates UNION SELECT join_key_r FROM candidates")
-    return records[ids["id"].sort()]
-
-
 def score(
     con: duckdb.DuckDBPyConnection,
     frame: pl.DataFrame,
+    candidates: Candidates,
     comparisons: list[Comparison],
     rules: dict[int, str],
     model: FrozenModel,
     settings: LinkageSettings,
 ) -> pl.DataFrame:
-    """Score the pairs of table `candidates`.
+    """Score candidate pairs.
 
     Parameters
     ----------
     frame
         comparable columns, generic values removed, sorted by `unique_id` (0..n-1).
+    candidates
+        pairs of rows of `frame`.
     comparisons
         of `known_comparisons`.
     rules
@@ -171,18 +170,19 @@ def score(
         `levels`), sorted.
     """
     least_weight = prediction_threshold(settings)
-    count = int(con.execute("SELECT count(*) FROM candidates").fetchall()[0][0])
-    if not comparisons or not count:
+    if not comparisons or not len(candidates):
         return pl.DataFrame(schema=SCORES_SCHEMA)
     compared = frame.select("unique_id", *compared_columns(frame, comparisons))
-    if count >= LEAST_CANDIDATES:
+    if len(candidates) >= LEAST_CANDIDATES:
         from crm_hygiene.linkage.pruning import (
             prune,  # brings sqlglot, which a night without changes is spared
         )
 
         numbers = numbers_of(model, comparisons)
-        prune(con, _of_candidates(con, compared), comparisons, numbers, model.content, least_weight)
-    load(con, "records", _of_candidates(con, compared))
+        content, threads = model.content, settings.threads or os.cpu_count() or 1
+        candidates = prune(con, compared, candidates, comparisons, numbers, content, least_weight, threads)
+    load(con, "candidates", candidates.table())
+    load(con, "records", compared.filter(candidates.records(frame.height)))
     with quiet_splink():
         linker = frozen_linker(con, comparisons, model, "candidates")
         predicted = linker.inference.predict(threshold_match_weight=least_weight)
@@ -194,6 +194,7 @@ def score(
         )
         predicted.drop_table_from_database_and_remove_from_cache()
     con.execute("DROP TABLE records")
+    con.execute("DROP TABLE candidates")
     return as_scores(scored, comparisons, rules, settings)
 
 

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.yaml_text import parse_yaml
 
 RULES_FILE = Path(__file__).parent / "rules.yaml"
 
@@ -99,7 +100,7 @@ def _in_brackets(terms: dict[str, str]) -> dict[str, str]:
 @cache
 def _defaults(path: Path = RULES_FILE) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(document, dict):

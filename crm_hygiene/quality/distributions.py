@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from crm_hygiene.contract import Column, Contract, load_glossary, nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.quality.records import measured_columns
+from crm_hygiene.yaml_text import parse_yaml
 
 EMPTY = "(empty)"
 OTHER = "(other)"
@@ -56,7 +57,7 @@ def measuring_rules(path: Path = _RULES) -> MeasuringRules:
         if a category is no column, or holds personal data.
     """
     try:
-        rules = MeasuringRules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        rules = MeasuringRules.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: {error}") from error
     glossary = load_glossary()

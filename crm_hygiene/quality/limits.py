@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from crm_hygiene.contract import CONTRACTS_FOLDER, load_contracts, nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.quality.metric import METRICS
+from crm_hygiene.yaml_text import compose_yaml, parse_yaml
 
 BUILT_IN = CONTRACTS_FOLDER / "limits.yaml"
 ALL = "*"
@@ -103,8 +104,8 @@ def _read(path: Path, sources: Collection[str]) -> list[Limit]:
         raise ConfigurationError(f"limits.quality: {path}: no such file")
     try:
         text = path.read_text(encoding="utf-8")
-        document = yaml.safe_load(text) or {}
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = parse_yaml(text) or {}
+        node = compose_yaml(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     listed = document.get("limits", []) if isinstance(document, dict) else None

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from crm_hygiene.sample.draws import Ints, Pools
+from crm_hygiene.yaml_text import parse_yaml
 
 FOLDER = Path(__file__).parent / "vocabulary"
 
@@ -71,7 +71,7 @@ class Vocabulary:
 
 
 def _read(name: str) -> Any:
-    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return parse_yaml((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _family(names: dict[str, Any]) -> list[str]:

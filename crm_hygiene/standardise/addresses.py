@@ -5,6 +5,8 @@ Streets are not parsed: house numbers and abbreviations stay as written.
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from crm_hygiene.standardise.placeholders import without_placeholders
@@ -33,6 +35,7 @@ _AU = (
 REGION_LISTS = {"US": _US, "CA": _CA, "AU": _AU}
 
 
+@cache
 def _regions() -> pl.DataFrame:
     """country_code, _region_key (folded name or code), _region_code."""
     rows: dict[tuple[str, str], str] = {}
@@ -53,6 +56,7 @@ def _upper(code: pl.Expr) -> pl.Expr:
     return pl.when(code.str.contains(r"^[\x00-\x7f]*$")).then(code.str.to_uppercase()).otherwise(code)
 
 
+@cache
 def _postal_code() -> pl.Expr:
     """`_postal` in the spacing of `country_code`; what does not fit the country's form stays as it is."""
     code, country = pl.col("_postal"), pl.col("_country")

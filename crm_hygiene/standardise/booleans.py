@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crm_hygiene.standardise.text import cleaned, complaint
+from crm_hygiene.standardise.text import any_of, cleaned, complaint
 
 TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0")
 FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0")
@@ -16,9 +16,9 @@ def standardise_booleans(frame: pl.DataFrame) -> pl.DataFrame:
     return (
         frame.with_columns(_word=word)
         .with_columns(
-            value=pl.when(pl.col("_word").is_in(TRUE_WORDS))
+            value=pl.when(pl.col("_word").is_in(any_of(TRUE_WORDS)))
             .then(pl.lit(True))
-            .when(pl.col("_word").is_in(FALSE_WORDS))
+            .when(pl.col("_word").is_in(any_of(FALSE_WORDS)))
             .then(pl.lit(False))
         )
         .with_columns(

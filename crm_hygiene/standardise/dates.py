@@ -8,6 +8,8 @@ years and names of months, which would have to be guessed.
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from crm_hygiene.standardise.placeholders import is_placeholder
@@ -30,6 +32,7 @@ _ISO = (
 )
 
 
+@cache
 def _parts(day_first: bool) -> list[pl.Expr]:
     """Expressions for `_date` (text year-month-day) and `_clock` (text after the date) of `_text`."""
     text = pl.col("_text")
@@ -56,6 +59,7 @@ def _parts(day_first: bool) -> list[pl.Expr]:
     ]
 
 
+@cache
 def _clock_microseconds() -> tuple[pl.Expr, pl.Expr]:
     """Of `_clock`: microseconds since midnight, null if impossible, and those of its offset from UTC."""
     clock = pl.col("_clock")

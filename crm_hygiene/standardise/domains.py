@@ -6,6 +6,7 @@ columns. Nothing is downloaded.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import idna
@@ -13,13 +14,21 @@ import polars as pl
 import tldextract
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import cleaned, complaint, text_column
+from crm_hygiene.standardise.text import any_of, cleaned, complaint, text_column
 
 _LONGEST_SUFFIX = 5
 _HOST = r"^(?:[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?\.)+[a-z](?:[a-z0-9\-]{0,61}[a-z0-9])$"
 
 
-def _ascii(host: str) -> str | None:
+# Such a host is its own ASCII form; hyphens at the third and fourth place may be somebody's encoding.
+_LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9-])){0,62}"
+_IS_ASCII = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def ascii_host(host: str) -> str | None:
+    """A host in ASCII as IDNA encodes it, in lower case; None where it cannot."""
+    if len(host) <= 200 and _IS_ASCII.fullmatch(host):
+        return host
     try:
         return idna.encode(host, uts46=True, transitional=False).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError):
@@ -35,7 +44,7 @@ def _suffixes() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     exceptions: set[str] = set()
     for rule in rules:
         kind = wild if rule.startswith("*.") else exceptions if rule.startswith("!") else plain
-        name = _ascii(rule.removeprefix("*.").removeprefix("!"))
+        name = ascii_host(rule.removeprefix("*.").removeprefix("!"))
         if name:
             kind.add(name)
     return tuple(sorted(plain)), tuple(sorted(wild)), tuple(sorted(exceptions))
@@ -55,6 +64,7 @@ def _host(column: str) -> pl.Expr:
     )
 
 
+@cache
 def _registrable() -> pl.Expr:
     """Public suffix plus one label of `_host`, null without either, by the list's own algorithm.
 
@@ -68,12 +78,12 @@ def _registrable() -> pl.Expr:
     }
     result: pl.Expr = pl.lit(None, dtype=pl.String)
     for k in range(1, _LONGEST_SUFFIX + 1):
-        is_suffix = tails[k].is_in(plain)
+        is_suffix = tails[k].is_in(any_of(plain))
         if k > 1:
-            is_suffix = is_suffix | tails[k - 1].is_in(wild)
+            is_suffix = is_suffix | tails[k - 1].is_in(any_of(wild))
         result = pl.when(is_suffix & tails[k].is_not_null()).then(tails[k + 1]).otherwise(result)
     for k in range(2, _LONGEST_SUFFIX + 1):
-        result = pl.when(tails[k].is_in(exceptions)).then(tails[k]).otherwise(result)
+        result = pl.when(tails[k].is_in(any_of(exceptions))).then(tails[k]).otherwise(result)
     return result
 
 
@@ -86,7 +96,7 @@ def standardise_domains(frame: pl.DataFrame) -> pl.DataFrame:
     frame = frame.with_columns(_text=cleaned("raw"), _host=_host("raw"))
     where = frame["_host"].str.contains(r"[^\x00-\x7f]").fill_null(False).arg_true()
     if where.len():
-        encoded = text_column([_ascii(h) for h in frame["_host"].gather(where)])
+        encoded = text_column([ascii_host(h) for h in frame["_host"].gather(where)])
         frame = frame.with_columns(frame["_host"].clone().scatter(where, encoded).alias("_host"))
     return (
         frame.with_columns(website_domain=pl.when(pl.col("_host").str.contains(_HOST)).then(_registrable()))

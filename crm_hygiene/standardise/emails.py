@@ -6,11 +6,13 @@ email-validator, without looking anything up. Lists of providers are data with t
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 from email_validator import EmailNotValidError, validate_email
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import clean, cleaned, complaint, package_list, text_column
+from crm_hygiene.standardise.text import any_of, clean, cleaned, complaint, package_list, text_column
 
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~\-]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?"
@@ -68,19 +70,20 @@ def _written(column: str) -> pl.Expr:
     )
 
 
+@cache
 def _kind() -> pl.Expr:
     """What the mailbox is; a listed provider also covers the hosts below it."""
     domain, local = pl.col("email_domain"), pl.col("_local").str.replace(r"\+.*$", "")
     parent = pl.when(domain.str.count_matches(".", literal=True) > 1).then(
         domain.str.replace(r"^[^.]*\.", "")
     )
-    listed = {n: package_list(f"{n}_domains") for n in ("disposable", "free")}
+    listed = {n: any_of(package_list(f"{n}_domains")) for n in ("disposable", "free")}
     return (
         pl.when(domain.is_null())
         .then(pl.lit(None, dtype=pl.String))
         .when(domain.is_in(listed["disposable"]) | parent.is_in(listed["disposable"]))
         .then(pl.lit("disposable"))
-        .when(local.is_in(package_list("role_local_parts")))
+        .when(local.is_in(any_of(package_list("role_local_parts"))))
         .then(pl.lit("role"))
         .when(domain.is_in(listed["free"]) | parent.is_in(listed["free"]))
         .then(pl.lit("free"))
@@ -109,12 +112,12 @@ def standardise_emails(frame: pl.DataFrame) -> pl.DataFrame:
         read = text_column([_odd_address(t) for t in frame["_written"].gather(where)])
         frame = frame.with_columns(frame["_email"].clone().scatter(where, read).alias("_email"))
     email, local, domain = pl.col("_email"), pl.col("_local"), pl.col("email_domain")
-    is_google = domain.is_in(GOOGLE_DOMAINS)
+    is_google = domain.is_in(any_of(GOOGLE_DOMAINS))
     base = local.str.replace(r"^([^+]+)\+.*$", "$1")
     mailbox = pl.when(is_google).then(base.str.replace_all(".", "", literal=True)).otherwise(base)
     junk = (
-        local.is_in(JUNK_WORDS) & domain.str.replace(r"\..*$", "").is_in(JUNK_WORDS)
-        | local.is_in(ABSENT_LOCAL_PARTS)
+        local.is_in(any_of(JUNK_WORDS)) & domain.str.replace(r"\..*$", "").is_in(any_of(JUNK_WORDS))
+        | local.is_in(any_of(ABSENT_LOCAL_PARTS))
     ) | (is_placeholder("_written") & email.is_null())
     fits = (local.str.len_bytes() <= _LOCAL_LIMIT) & (email.str.len_bytes() <= _ADDRESS_LIMIT)
     why = (

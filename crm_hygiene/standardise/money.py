@@ -12,7 +12,7 @@ import polars as pl
 from babel.numbers import list_currencies
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import cleaned, complaint
+from crm_hygiene.standardise.text import any_of, cleaned, complaint
 
 AMOUNT_TYPE = pl.Decimal(18, 4)
 WHOLE_DIGITS = 14
@@ -79,10 +79,10 @@ def _split_sign_and_currency(frame: pl.DataFrame) -> pl.DataFrame:
     symbols = [pl.when(text.str.contains(s, literal=True)).then(pl.lit(c)) for s, c in SYMBOLS.items()]
     return (
         frame.with_columns(
-            _named=pl.coalesce(pl.when(named.is_in(_known_currencies())).then(named), *symbols)
+            _named=pl.coalesce(pl.when(named.is_in(any_of(_known_currencies()))).then(named), *symbols)
         )
         .with_columns(
-            _body=pl.when(named.is_in(_known_currencies()))
+            _body=pl.when(named.is_in(any_of(_known_currencies())))
             .then(
                 text.str.replace(r"^([(+\-−– ]*)[A-Za-z]{3}", "$1").str.replace(
                     r"[A-Za-z]{3}([)\-−– ]*)$", "$1"
@@ -168,7 +168,7 @@ def standardise_money(frame: pl.DataFrame, decimal: str = ".") -> pl.DataFrame:
             _whole=whole.str.strip_chars_start("0"),
             _fraction=fraction,
             _currency=pl.coalesce(
-                pl.when(pl.col("_given").is_in(_known_currencies())).then(pl.col("_given")),
+                pl.when(pl.col("_given").is_in(any_of(_known_currencies()))).then(pl.col("_given")),
                 pl.when(pl.col("_given").is_null()).then(pl.col("_named")),
             ),
         )

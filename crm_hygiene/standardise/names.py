@@ -14,7 +14,7 @@ from nameparser import HumanName
 from nameparser.config import CONSTANTS
 
 from crm_hygiene.standardise.placeholders import without_placeholders
-from crm_hygiene.standardise.text import clean, cleaned, text_column
+from crm_hygiene.standardise.text import any_of, clean, cleaned, text_column
 
 PARTS = ("name_prefix", "given_name", "middle_name", "family_name", "name_suffix", "full_name")
 
@@ -152,7 +152,7 @@ def _parse_full_names(full_names: pl.Series) -> pl.DataFrame:
         words = [full.str.extract(pattern, k) for k in (1, 2, 3)]
         words[2] = words[2].str.extract(r"([^ ]+)$")
         special = pl.any_horizontal(
-            w.str.to_lowercase().is_in(_special_words()).fill_null(False) for w in words
+            w.str.to_lowercase().is_in(any_of(_special_words())).fill_null(False) for w in words
         )
         frame = frame.with_columns((full.str.contains(pattern) & ~special).alias(label))
     nothing = pl.lit(None, dtype=pl.String)

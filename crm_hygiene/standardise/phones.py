@@ -23,7 +23,7 @@ from phonenumbers import (
 )
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import cleaned, complaint, text_column
+from crm_hygiene.standardise.text import any_of, cleaned, complaint, text_column
 
 # Below this many numbers of one plan, compiling its patterns costs more than asking phonenumbers.
 COLUMN_THRESHOLD = 400
@@ -119,6 +119,7 @@ def _kind_in(plan: _Plan) -> pl.Expr:
     )
 
 
+@cache
 def _kind_under(calling_code: int) -> pl.Expr:
     """Kind of `_number` among the regions that share the calling code (region_code_for_number)."""
     regions = COUNTRY_CODE_TO_REGION_CODE[calling_code]
@@ -183,18 +184,23 @@ def _one(text: str, region: str | None) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _routed(frame: pl.DataFrame) -> pl.DataFrame:
-    """Adds `_code` (calling code) and `_national` (digits after it), null where one by one is needed."""
-    digits, text = pl.col("_digits"), pl.col("_text")
+@cache
+def _regions() -> pl.DataFrame:
+    """_region, _home (its calling code), _abroad (how it dials abroad, a pattern)."""
     regions = [
         (r, phonenumbers.country_code_for_region(r), str(m.international_prefix or ""))
         for r in sorted(phonenumbers.SUPPORTED_REGIONS)
         if (m := PhoneMetadata.metadata_for_region(r, None))
     ]
-    plans = pl.DataFrame(
+    return pl.DataFrame(
         regions, schema=["_region", "_home", "_abroad"], orient="row", schema_overrides={"_home": pl.Int64}
     )
-    codes = [str(c) for c, rs in sorted(COUNTRY_CODE_TO_REGION_CODE.items()) if rs != ("001",)]
+
+
+def _routed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds `_code` (calling code) and `_national` (digits after it), null where one by one is needed."""
+    digits, text = pl.col("_digits"), pl.col("_text")
+    codes = any_of(tuple(str(c) for c, rs in sorted(COUNTRY_CODE_TO_REGION_CODE.items()) if rs != ("001",)))
     plain = text.str.contains(_PLAIN) & (digits.str.len_chars() >= 5)
     plus = text.str.contains(r"^\(?\+") & (text.str.count_matches("+", literal=True) == 1)
     zeros = digits.str.starts_with("00") & ~text.str.contains("+", literal=True)
@@ -205,7 +211,7 @@ def _routed(frame: pl.DataFrame) -> pl.DataFrame:
     )
     home = ~text.str.contains("+", literal=True) & ~zeros & pl.col("_home").is_not_null()
     return (
-        frame.join(plans, on="_region", how="left", maintain_order="left")
+        frame.join(_regions(), on="_region", how="left", maintain_order="left")
         .with_columns(_is_abroad=plain & abroad, _is_home=plain & home, _after=after, _found=code)
         .with_columns(
             _code=pl.when("_is_abroad")
@@ -272,9 +278,9 @@ def standardise_phones(frame: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("_row")
         .with_columns(
             _text=pl.col("_text").str.replace(_EXTENSION, ""),
-            _region=pl.when(pl.col("_region").is_in(sorted(phonenumbers.SUPPORTED_REGIONS))).then(
-                pl.col("_region")
-            ),
+            _region=pl.when(
+                pl.col("_region").is_in(any_of(tuple(sorted(phonenumbers.SUPPORTED_REGIONS))))
+            ).then(pl.col("_region")),
         )
         .with_columns(_digits=pl.col("_text").str.replace_all("[^0-9]", ""))
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crm_hygiene.standardise.text import package_list
+from crm_hygiene.standardise.text import any_of, package_list
 
 PLACEHOLDER_PATTERN = (
     r"^(?:"
@@ -25,7 +25,7 @@ def is_placeholder(column: str | pl.Expr) -> pl.Expr:
     """True where a cleaned text only stands for a missing value; null stays null."""
     expression = pl.col(column) if isinstance(column, str) else column
     bare = expression.str.to_lowercase().str.strip_chars(_WRAPPING)
-    return bare.is_in(package_list("placeholders")) | bare.str.contains(PLACEHOLDER_PATTERN)
+    return bare.is_in(any_of(package_list("placeholders"))) | bare.str.contains(PLACEHOLDER_PATTERN)
 
 
 def without_placeholders(column: str | pl.Expr) -> pl.Expr:

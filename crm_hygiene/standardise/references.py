@@ -16,7 +16,7 @@ from stdnum.be import ogm_vcs
 from stdnum.ch import esr
 from stdnum.exceptions import ValidationError
 
-from crm_hygiene.standardise.text import complaint, text_column
+from crm_hygiene.standardise.text import any_of, complaint, text_column
 
 #: What banks write where there is no reference, in upper case.
 NO_REFERENCE = frozenset(
@@ -48,7 +48,7 @@ _STRUCTURED = r"(?i)^\s*RF\s*[0-9]{2}|^[\s0-9]{27,}$|[0-9]{3} ?/ ?[0-9]{4} ?/ ?[
 def is_no_reference(column: str) -> pl.Expr:
     """Whether a text says that there is no reference: `NOTPROVIDED`, `NONREF`, only zeros and signs."""
     text = pl.col(column).str.strip_chars(" .").str.to_uppercase()
-    return text.is_in(sorted(NO_REFERENCE)) | ~text.str.contains(r"[1-9\p{L}]")
+    return text.is_in(any_of(tuple(sorted(NO_REFERENCE)))) | ~text.str.contains(r"[1-9\p{L}]")
 
 
 def _valid(module: Any, number: str) -> str | None:

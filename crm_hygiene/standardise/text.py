@@ -135,6 +135,12 @@ def complaint(subject: str, column: str | pl.Expr, why: str | pl.Expr) -> pl.Exp
 
 
 @cache
+def any_of(words: tuple[str, ...]) -> pl.Expr:
+    """Words for `is_in`, made once: of thousands that takes longer than looking up a small night's texts."""
+    return pl.lit(pl.Series(words, dtype=pl.String).implode())
+
+
+@cache
 def package_list(name: str) -> tuple[str, ...]:
     """The lines of `data/<name>.txt`; a first word `#` and a blank marks a comment."""
     body = (resources.files("crm_hygiene.standardise") / "data" / f"{name}.txt").read_text(encoding="utf-8")

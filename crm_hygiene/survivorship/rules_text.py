@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.yaml_text import compose_yaml, parse_yaml
 
 Place = tuple[str | int, ...]
 """Keys and list positions that lead from the top of a file to a value."""
@@ -57,8 +58,8 @@ def read_rules_text(path: Path) -> RulesText:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not readable: {error}") from error
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        root = compose_yaml(text)
+        content = parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else str(path)

@@ -17,7 +17,6 @@ from . import records as r
 from .night import build, nights
 
 TABLES = ["contacts", "accounts", "leads", "lead_states", "relationships", "activities"]
-quick = settings(max_examples=20, deadline=None)
 
 
 def cells(golden: Golden, table: str) -> pl.DataFrame:
@@ -31,19 +30,13 @@ def cells(golden: Golden, table: str) -> pl.DataFrame:
     )
 
 
-@given(nights(), st.integers(0, 1000))
-@quick
-def test_the_order_of_rows_changes_nothing(night: dict[str, Any], seed: int) -> None:
-    straight, shuffled = build(**night), build(**night, seed=seed)
+def the_order_of_rows_changes_nothing(straight: Golden, shuffled: Golden) -> None:
     for table in TABLES:
         assert_frame_equal(getattr(straight, table), getattr(shuffled, table))
     assert_frame_equal(straight.provenance.collect(), shuffled.provenance.collect())
 
 
-@given(nights())
-@quick
-def test_tables_have_the_shape_and_key_of_their_contract(night: dict[str, Any]) -> None:
-    golden = build(**night)
+def tables_have_the_shape_and_key_of_their_contract(golden: Golden) -> None:
     frames = {t: getattr(golden, t) for t in TABLES} | {"provenance": golden.provenance.collect()}
     for table, frame in frames.items():
         contract = contract_of(f"golden.{table}")
@@ -62,10 +55,7 @@ def test_tables_have_the_shape_and_key_of_their_contract(night: dict[str, Any]) 
         assert golden.contacts[column].is_between(0, 1).all()
 
 
-@given(nights())
-@quick
-def test_every_cell_has_one_provenance_row_that_says_its_value(night: dict[str, Any]) -> None:
-    golden = build(**night)
+def every_cell_has_one_provenance_row_that_says_its_value(golden: Golden) -> None:
     traced = golden.provenance.collect()
     for table in ("contacts", "accounts"):
         rows = traced.filter(
@@ -74,10 +64,7 @@ def test_every_cell_has_one_provenance_row_that_says_its_value(night: dict[str, 
         assert_frame_equal(cells(golden, table), rows, check_row_order=False)
 
 
-@given(nights())
-@quick
-def test_every_value_occurs_in_the_record_that_provenance_names(night: dict[str, Any]) -> None:
-    golden = build(**night)
+def every_value_occurs_in_the_record_that_provenance_names(night: dict[str, Any], golden: Golden) -> None:
     people = r.people(night["people"]).join(r.members(night["people"]), on=["source", "record_id"])
     traced = golden.provenance.collect().filter(pl.col("table_name") == "golden.contacts")
     for row in traced.iter_rows(named=True):
@@ -91,12 +78,10 @@ def test_every_value_occurs_in_the_record_that_provenance_names(night: dict[str,
         assert row["runner_up"] != row["value"]
 
 
-@given(nights(), nights(), st.booleans())
-@quick
-def test_no_record_and_no_merge_turns_an_opt_out_off(
-    night: dict[str, Any], more: dict[str, Any], merge: bool
+def no_record_and_no_merge_turns_an_opt_out_off(
+    night: dict[str, Any], golden: Golden, more: dict[str, Any], merge: bool
 ) -> None:
-    before = build(**night).contacts
+    before = golden.contacts
     grown = {name: [*rows] for name, rows in night.items()}
     for name in ("people", "organisations"):
         grown[name] += [{**row, "record_id": f"more-{row['record_id']}"} for row in more[name]]
@@ -115,12 +100,7 @@ def test_no_record_and_no_merge_turns_an_opt_out_off(
         assert now["is_suppressed"] or not row["is_suppressed"]
 
 
-@given(nights())
-@quick
-def test_a_person_has_at_most_one_current_relationship_and_none_ends_before_it_begins(
-    night: dict[str, Any],
-) -> None:
-    golden = build(**night)
+def a_person_has_at_most_one_current_relationship_and_none_ends_before_it_begins(golden: Golden) -> None:
     rows = golden.relationships
     current = rows.filter("is_current")
     assert current["person_entity_id"].is_duplicated().sum() == 0
@@ -141,19 +121,16 @@ def test_nothing_in_gives_empty_tables_of_the_right_shape() -> None:
     assert golden.provenance.collect().is_empty()
 
 
-@given(nights())
-@quick
-def test_every_interaction_is_in_golden_activities_exactly_once(night: dict[str, Any]) -> None:
-    activities = build(**night).activities
+def every_interaction_is_in_golden_activities_exactly_once(night: dict[str, Any], golden: Golden) -> None:
+    activities = golden.activities
     keys = ["source", "record_id"]
     expected = r.interactions(night["interactions"]).select(keys).sort(keys)
     assert_frame_equal(activities.select(keys), expected)
 
 
-@given(nights())
-@quick
-def test_every_lead_has_one_person_at_most_one_account_and_one_present_state(night: dict[str, Any]) -> None:
-    golden = build(**night)
+def every_lead_has_one_person_at_most_one_account_and_one_present_state(
+    night: dict[str, Any], golden: Golden
+) -> None:
     keys = ["source", "record_id"]
     live = [
         (p["source"], p["record_id"])
@@ -172,10 +149,8 @@ def test_every_lead_has_one_person_at_most_one_account_and_one_present_state(nig
     assert states.filter(pl.col("valid_to") <= pl.col("valid_from")).is_empty()
 
 
-@given(nights())
-@quick
-def test_accounts_form_trees_whose_top_is_a_root(night: dict[str, Any]) -> None:
-    accounts = build(**night).accounts
+def accounts_form_trees_whose_top_is_a_root(golden: Golden) -> None:
+    accounts = golden.accounts
     parents = dict(accounts.select("entity_id", "parent_entity_id").iter_rows())
     for entity, top, depth in accounts.select(
         "entity_id", "ultimate_parent_entity_id", "hierarchy_depth"
@@ -185,3 +160,21 @@ def test_accounts_form_trees_whose_top_is_a_root(night: dict[str, Any]) -> None:
             entity, steps = parents[entity], steps + 1
             assert steps <= len(parents), "the parents go round"
         assert (entity, steps) == (top, depth)
+
+
+@given(nights(), nights(), st.booleans(), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_what_holds_of_every_golden_layer(
+    night: dict[str, Any], more: dict[str, Any], merge: bool, seed: int
+) -> None:
+    """Building a layer takes longest by far, so one layer is asked for everything."""
+    golden = build(**night)
+    the_order_of_rows_changes_nothing(golden, build(**night, seed=seed))
+    tables_have_the_shape_and_key_of_their_contract(golden)
+    every_cell_has_one_provenance_row_that_says_its_value(golden)
+    every_value_occurs_in_the_record_that_provenance_names(night, golden)
+    no_record_and_no_merge_turns_an_opt_out_off(night, golden, more, merge)
+    a_person_has_at_most_one_current_relationship_and_none_ends_before_it_begins(golden)
+    every_interaction_is_in_golden_activities_exactly_once(night, golden)
+    every_lead_has_one_person_at_most_one_account_and_one_present_state(night, golden)
+    accounts_form_trees_whose_top_is_a_root(golden)

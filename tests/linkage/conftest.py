@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -160,6 +161,7 @@ def groups() -> Callable[[Linkage], set[frozenset[str]]]:
 
 
 @pytest.fixture(scope="session")
-def explained(crowd: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> ExplainedLake:
+def explained(crowd: pl.DataFrame, made_once: Callable[[str, Callable[[Path], Any]], Any]) -> ExplainedLake:
     """A lake of the crowd after two nights; tests read it and leave it as it is."""
-    return build(tmp_path_factory.mktemp("explained"), crowd)
+    found: ExplainedLake = made_once("explained", lambda folder: build(folder, crowd))
+    return found

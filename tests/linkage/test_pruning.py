@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from crm_hygiene.linkage import Linkage, pruning, scoring
+from crm_hygiene.linkage.candidates import Candidates
 from crm_hygiene.linkage.connection import connection, fetch, load
 from crm_hygiene.linkage.pruning import prune, weight_bound
 from crm_hygiene.linkage.recipe import default_numbers
@@ -21,11 +22,10 @@ def dropped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Prune however few candidates there are; collects how many pairs each pruning dropped."""
     found: list[int] = []
 
-    def counting(con: Any, *given: Any) -> None:
-        count = "SELECT count(*) FROM candidates"
-        before = con.execute(count).fetchall()[0][0]
-        prune(con, *given)
-        found.append(before - con.execute(count).fetchall()[0][0])
+    def counting(con: Any, frame: pl.DataFrame, candidates: Candidates, *given: Any) -> Candidates:
+        hopeful = prune(con, frame, candidates, *given)
+        found.append(len(candidates) - len(hopeful))
+        return hopeful
 
     monkeypatch.setattr(scoring, "LEAST_CANDIDATES", 0)
     monkeypatch.setattr(pruning, "prune", counting)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .project import Project
+
+MadeOnce = Callable[[str, Callable[[Path], Any]], Any]
 
 
 @pytest.fixture(autouse=True)
@@ -16,14 +20,19 @@ def _no_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def undisturbed(made_once: MadeOnce) -> Project:
     """One night over the sample; tests copy it and leave it as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        project = Project.of_sample(tmp_path_factory.mktemp("undisturbed"), people=40)
+
+    def first_night(folder: Path) -> Project:
+        project = Project.of_sample(folder, people=40)
         outcome = project.night()
         assert outcome.is_success, outcome.failures
         return project
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DAGSTER_HOME", raising=False)
+        found: Project = made_once("undisturbed", first_night)
+        return found
 
 
 @pytest.fixture
