@@ -5,6 +5,7 @@ Counts only: metadata outlives the rows in Dagster's own storage.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -21,36 +22,98 @@ _COLUMN_ROWS = 300_000
 
 _COLUMNS_TOLD = 8
 
+_BATCH_ROWS = 250_000
+_BOTH = ["key", "row"]
 
-def changes(lake: Lake, contract: Contract, publication: Publication | None, rows: int) -> dict[str, Any]:
+
+def changes(
+    lake: Lake,
+    contract: Contract,
+    publication: Publication | None,
+    rows: int,
+    fresh: pl.DataFrame | None = None,
+) -> dict[str, Any]:
     """Rows added, removed and changed since the table's last version, as numbers and as a sentence.
 
-    `rows` is the row count of the live table; rows are told apart by the table's key. A row of which
+    `rows` is the row count of the live table, `fresh` the rows of it that were made in this night, where the
+    others are rows of the last version; rows are told apart by the table's key. A row of which
     nothing but ageing columns differ did not change; where a table has `content_hash`, neither did a
     row that only landed again.
     """
     if publication is None or not publication.is_changed:
         return _told(rows, 0, 0, 0, None)
-    if publication.version < 1 or rows > _COMPARED_ROWS:
+    if publication.version < 1 or (fresh is None and rows > _COMPARED_ROWS):
         return {}
     told_by = ["content_hash"] if "content_hash" in contract.column_names else contract.told_by
-    now, before = (
-        lake.scan(contract, version).select(key=pl.struct(contract.key).hash(), row=pl.struct(told_by).hash())
-        for version in (publication.version, publication.version - 1)
-    )
-    differing = (
-        now.join(before, on="key", how="full", coalesce=False)
-        .filter(pl.col("row").ne_missing(pl.col("row_right")))
-        .select("key", "key_right")
-        .collect()
-    )
+    version = publication.version
+    if fresh is None:
+        now, before = (_told_rows(lake, contract, v, told_by) for v in (version, version - 1))
+        gone = 0
+    else:
+        fresh = fresh.select(contract.column_names)
+        replaced = _with_keys_of(lake.scan(contract, version - 1), contract, fresh)
+        now, before = _hashed(fresh, contract, told_by), _hashed(replaced, contract, told_by)
+        had = lake.scan(contract, version - 1).select(pl.len()).collect().item()
+        gone = had - (rows - fresh.height) - replaced.height
+    # Rows that are on both sides as they are say nothing; only the others are looked up by key.
+    new, old = now.join(before, on=_BOTH, how="anti"), before.join(now, on=_BOTH, how="anti")
+    differing = new.join(old, on="key", how="full", coalesce=False).select("key", "key_right")
     added = differing["key_right"].null_count()
-    removed = differing["key"].null_count()
+    removed = differing["key"].null_count() + gone
     changed = differing.drop_nulls()["key"]
     found = _told(rows, added, removed, len(changed), _last_night(lake, contract.table))
     if 0 < len(changed) <= _COLUMN_ROWS and not contract.table.startswith("landing."):
-        found["columns changed"] = dg.MetadataValue.md(_columns(lake, contract, publication.version, changed))
+        columns = list(dict.fromkeys([*contract.key, *contract.told_by]))
+        if fresh is None:
+            new, old = (_of_keys(lake, contract, v, columns, changed) for v in (version, version - 1))
+        else:
+            new, old = (_keyed(part, contract, columns) for part in (fresh, replaced))
+        found["columns changed"] = dg.MetadataValue.md(_columns(contract, new, old, changed))
     return found
+
+
+def _with_keys_of(before: pl.LazyFrame, contract: Contract, fresh: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose keys `fresh` has as well."""
+    for column in contract.key:
+        # Asked of each column first: a reader need not even make the other columns of most rows.
+        before = before.filter(pl.col(column).is_in(fresh[column].unique().implode()))
+    return before.collect().join(fresh.select(contract.key), on=list(contract.key), how="semi")
+
+
+def _batches(lake: Lake, contract: Contract, version: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    rows = lake.scan(contract, version).select(list(dict.fromkeys(columns)))
+    yield from rows.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=False)
+
+
+def _hashed(rows: pl.DataFrame, contract: Contract, told_by: Sequence[str]) -> pl.DataFrame:
+    """`key` and `row`: hashes of every row's key and of what tells it from another one."""
+    # Hashing a frame's rows is ten times as fast as hashing structs.
+    return pl.DataFrame(
+        [
+            rows.select(contract.key).hash_rows(seed=0).alias("key"),
+            rows.select(list(told_by)).hash_rows(seed=0).alias("row"),
+        ]
+    )
+
+
+def _told_rows(lake: Lake, contract: Contract, version: int, told_by: Sequence[str]) -> pl.DataFrame:
+    """`_hashed` of all rows of a version."""
+    parts = _batches(lake, contract, version, [*contract.key, *told_by])
+    empty = pl.DataFrame(schema={"key": pl.UInt64, "row": pl.UInt64})
+    return pl.concat([empty, *(_hashed(part, contract, told_by) for part in parts)])
+
+
+def _keyed(rows: pl.DataFrame, contract: Contract, columns: Sequence[str]) -> pl.DataFrame:
+    """`columns` of the rows, beside the hash of their key."""
+    return rows.select(rows.select(contract.key).hash_rows(seed=0).alias("_key"), *columns)
+
+
+def _of_keys(
+    lake: Lake, contract: Contract, version: int, columns: Sequence[str], keys: pl.Series
+) -> pl.DataFrame:
+    """`_keyed` of the rows of a version whose key hashes to one of `keys`."""
+    parts = (_keyed(part, contract, columns) for part in _batches(lake, contract, version, columns))
+    return pl.concat([part.filter(pl.col("_key").is_in(keys.implode())) for part in parts])
 
 
 def _last_night(lake: Lake, table: str) -> str | None:
@@ -70,18 +133,11 @@ def _told(rows: int, added: int, removed: int, changed: int, since: str | None) 
     }
 
 
-def _columns(lake: Lake, contract: Contract, version: int, changed: pl.Series) -> str:
+def _columns(contract: Contract, now: pl.DataFrame, before: pl.DataFrame, changed: pl.Series) -> str:
     """The columns that differ most often in the changed rows, as a Markdown table."""
     columns = [name for name in contract.told_by if name not in contract.key]
-    now, before = (
-        lake.scan(contract, v)
-        .with_columns(_key=pl.struct(contract.key).hash())
-        .filter(pl.col("_key").is_in(changed.implode()))
-        .select("_key", *columns)
-        .collect()
-        for v in (version, version - 1)
-    )
-    both = now.join(before, on="_key", suffix="_before", validate="1:1")
+    is_changed = pl.col("_key").is_in(changed.implode())
+    both = now.filter(is_changed).join(before, on="_key", suffix="_before", validate="1:1")
     counts = both.select(pl.col(c).ne_missing(pl.col(f"{c}_before")).sum() for c in columns).row(0)
     most = sorted(((n, c) for c, n in zip(columns, counts, strict=True) if n), key=lambda p: (-p[0], p[1]))
     lines = ["| column | rows changed |", "|---|---:|"]

@@ -180,13 +180,14 @@ def _check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
 
 @dataclass
 class _Gated:
-    """One table after its gate."""
+    """One table after its gate; `fresh` are the rows a revision brought, where it refused none."""
 
     contract: Contract
     frames: list[pl.DataFrame]
     quarantined: list[pl.DataFrame]
     results: pl.DataFrame
     is_stopped: bool
+    fresh: pl.DataFrame | None = None
 
 
 def _summed(results: list[pl.DataFrame]) -> pl.DataFrame:
@@ -238,7 +239,10 @@ def _gate(night: Night, contract: Contract, table: pl.DataFrame | Revision, agai
         frames.append(fallback.clean)
         quarantined.append(fallback.quarantined)
         stopped = stopped or fallback.is_stopped
-    return _Gated(contract, frames, quarantined, result.results, stopped)
+    brought = contract.shape(table.fresh) if isinstance(table, Revision) else None
+    if any(part.height for part in quarantined):
+        brought = None
+    return _Gated(contract, frames, quarantined, result.results, stopped, brought)
 
 
 def _record(night: Night, gated: _Gated) -> None:
@@ -264,9 +268,13 @@ def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:
 
 def _publish_parts(
     night: Night, contract: Contract, parts: Parts | StreamedRevision, metadata: dict[str, str]
-) -> tuple[Publication, pl.DataFrame]:
-    """Gate and publish a table part by part; a part that is stopped aborts the one commit."""
+) -> tuple[Publication, pl.DataFrame, pl.DataFrame | None]:
+    """Gate and publish a table part by part; a part that is stopped aborts the one commit.
+
+    Returns its results, and the fresh rows of a revision.
+    """
     results: list[pl.DataFrame] = []
+    brought: list[pl.DataFrame] = [contract.empty()]
     kept = parts.kept if isinstance(parts, StreamedRevision) else ()
     fresh = parts.fresh if isinstance(parts, StreamedRevision) else parts
     passed = 0
@@ -284,6 +292,8 @@ def _publish_parts(
                 # Derived rows have no file to go back to: a refused one is a mistake of ours.
                 _record(night, _Gated(contract, [], [result.quarantined], _summed(results), True))
                 raise GateStopped(f"{contract.table}: {_failures(result.results)}")
+            if isinstance(parts, StreamedRevision):
+                brought.append(result.clean)
             yield result.clean
 
     publication = night.lake.publish_parts(contract, gated(), metadata)
@@ -302,7 +312,7 @@ def _publish_parts(
             False,
         ),
     )
-    return publication, summed
+    return publication, summed, pl.concat(brought) if isinstance(parts, StreamedRevision) else None
 
 
 def _failures(results: pl.DataFrame) -> str:
@@ -391,11 +401,11 @@ def run_step(
         metadata = step.metadata(night, table, inputs, models)
         if table in gates:
             gated = gates.pop(table)
-            results = gated.results
+            results, fresh = gated.results, gated.fresh
             publication = night.lake.publish(contract, pl.concat(gated.frames), metadata)
             del gated
         else:
-            publication, results = _publish_parts(night, contract, parts.pop(table), metadata)
+            publication, results, fresh = _publish_parts(night, contract, parts.pop(table), metadata)
         log(
             f"{table}: {publication.row_count:,} rows, "
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")
@@ -403,7 +413,7 @@ def run_step(
         yield dg.MaterializeResult(
             asset_key=asset_key(table),
             metadata={
-                **table_metadata(night.lake, contract, publication),
+                **table_metadata(night.lake, contract, publication, fresh),
                 **step.figures_of(night, table),
                 **where_to_look(night, contract),
             },

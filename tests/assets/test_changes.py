@@ -64,3 +64,15 @@ def test_a_row_that_only_aged_did_not_change(lake: Lake) -> None:
 def test_a_large_table_is_not_compared(lake: Lake) -> None:
     publication = lake.publish(ACCOUNTS, rows(ACCOUNTS, {"entity_id": "1"}), {"inputs": "1"})
     assert changes(lake, ACCOUNTS, publication, 5_000_000) == {}
+
+
+def test_fresh_rows_tell_the_same_as_all_rows(lake: Lake) -> None:
+    night(lake, 1, *({"entity_id": str(n), "city": "Bern"} for n in range(5)))
+    after = [{"entity_id": "0", "city": "Bern"}, {"entity_id": "1", "city": "Basel"}, {"entity_id": "9"}]
+    kept = [{"entity_id": "3", "city": "Bern"}]
+    publication = lake.publish(ACCOUNTS, rows(ACCOUNTS, *after, *kept), {"run_id": "a", "inputs": "2"})
+    whole = changes(lake, ACCOUNTS, publication, 4)
+    assert [whole[name] for name in COUNTS] == [1, 1, 2]
+    assert changes(lake, ACCOUNTS, publication, 4, rows(ACCOUNTS, *after)) == whole
+    gone = lake.publish(ACCOUNTS, rows(ACCOUNTS, *kept), {"run_id": "a", "inputs": "3"})
+    assert changes(lake, ACCOUNTS, gone, 1, ACCOUNTS.empty())["rows removed"] == 3
