@@ -133,6 +133,7 @@ FUNCTIONS: dict[str, Translation] = {
     "list_transform": _same("transform"),
     "list_sum": _sum,
     "array_to_string": _same("array_join"),
+    "missing_letters": _missing,
     "may_be_near": _may_be_near,
     "jaro_winkler_bound": _jaro_winkler_bound,
 }
