@@ -289,15 +289,27 @@ def _whole(night: Night) -> Tables:
     people, organisations, consents, interactions, person_members, organisation_members = (
         night.lake.read(contract_of(table)) for table in READS[:6]
     )
+    as_of = end_of_week(latest_landing(people, organisations, consents, interactions))
+    memory = memory_of(night, people, consents, interactions, person_members)
+    # Nothing here holds what building is done with: it lets go of it in between.
+    inputs = {
+        "people": people,
+        "person_members": person_members,
+        "organisations": organisations,
+        "organisation_members": organisation_members,
+        "consents": consents,
+        "interactions": interactions,
+    }
+    del people, organisations, consents, interactions, person_members, organisation_members
     golden = build_golden(
-        people,
-        person_members,
-        organisations,
-        organisation_members,
-        consents,
-        interactions,
+        inputs.pop("people"),
+        inputs.pop("person_members"),
+        inputs.pop("organisations"),
+        inputs.pop("organisation_members"),
+        inputs.pop("consents"),
+        inputs.pop("interactions"),
         night.survivorship,
-        end_of_week(latest_landing(people, organisations, consents, interactions)),
+        as_of,
         night.systems,
         pins=night.lake.read(contract_of("stewardship.pins")),
         questions=night.lake.read(contract_of("linked.questions")),
@@ -305,7 +317,7 @@ def _whole(night: Night) -> Tables:
         opportunities=night.lake.read(contract_of("conformed.opportunities")),
         versions=night.lake.read(contract_of("conformed.person_versions")),
         lead_rules=night.lead_rules,
-        memory=memory_of(night, people, consents, interactions, person_members),
+        memory=memory,
     )
     night.say(golden.notes)
     return {

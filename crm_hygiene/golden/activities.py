@@ -16,6 +16,21 @@ from crm_hygiene.golden.references import resolve, unambiguous
 
 KEYS = ["source", "record_id"]
 
+# Columns of conformed.interactions that activities are made of.
+TOLD = [
+    "source",
+    "record_id",
+    "channel",
+    "interaction_kind",
+    "person_record_id",
+    "organisation_record_id",
+    "email",
+    "email_normalised",
+    "subject",
+    "campaign",
+    "occurred_at",
+]
+
 # Values of person_rule.
 BY_KEY, BY_MAILBOX, BY_RECORD = "record key", "mailbox", "the record itself"
 SHARED, UNKNOWN, UNSTATED = "none: shared mailbox", "none: unknown mailbox", "none: no mailbox stated"
@@ -24,13 +39,14 @@ SHARED, UNKNOWN, UNSTATED = "none: shared mailbox", "none: unknown mailbox", "no
 def tie_people(
     interactions: pl.DataFrame, people: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
 ) -> pl.DataFrame:
-    """The interactions with person_entity_id and person_rule, in an unspecified order.
+    """Of the interactions what is told of them here, with person_entity_id and person_rule.
 
     A person is found by person_record_id in the same system, else by the mailbox where exactly one
     entity has it, else because the interaction is a person record itself (a form submission).
-    `members` are of entities that have a golden row.
+    `members` are of entities that have a golden row. Rows are in an unspecified order, columns are `TOLD`.
     """
-    frame = resolve(interactions, "person_record_id", members, systems, "_by_key")
+    # Millions of rows: what golden.activities does not tell is not carried through the joins.
+    frame = resolve(interactions.select(TOLD), "person_record_id", members, systems, "_by_key")
     owned = people.select(*KEYS, "email_normalised").join(members, on=KEYS, how="inner")
     frame = frame.join(unambiguous(owned, "email_normalised", "_by_mail"), on="email_normalised", how="left")
     frame = frame.join(members.select(*KEYS, _by_record="entity_id"), on=KEYS, how="left")

@@ -16,7 +16,7 @@ from crm_hygiene.golden.accounts import (
     lone_domains,
     stated_parents,
 )
-from crm_hygiene.golden.activities import build_activities, untied_notes
+from crm_hygiene.golden.activities import build_activities, tie_people, untied_notes
 from crm_hygiene.golden.affiliation import affiliate_people
 from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
 from crm_hygiene.golden.consent_statements import vague_notes
@@ -151,6 +151,8 @@ def build_golden(
         pending_contacts = beside.submit(
             build_contacts, persons, person_choices, consent.contacts, rules, as_of, questions
         )
+        tied = tie_people(interactions, people, living, systems)
+        del interactions  # the largest of the inputs
         inquiries = follow_inquiries(
             live_leads(people, living),
             people,
@@ -158,7 +160,7 @@ def build_golden(
             organisations,
             firms.living,
             affiliations,
-            interactions,
+            tied,
             opportunities,
             users,
             versions,
@@ -167,7 +169,7 @@ def build_golden(
         )
         contacts = pending_contacts.result()
     activities = build_activities(
-        inquiries.tied, contacts, relationships, inquiries.leads, inquiries.states, firms.living, systems
+        tied, contacts, relationships, inquiries.leads, inquiries.states, firms.living, systems
     )
     return Golden(
         contacts=contacts,

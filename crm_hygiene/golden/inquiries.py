@@ -1,4 +1,4 @@
-"""Inquiries: what people asked and did, followed from their records and interactions to golden.leads.
+"""Inquiries: what people asked, followed from their records to golden.leads.
 
 What does not belong here: golden.activities, which need golden contacts besides (`activities`).
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crm_hygiene.golden.activities import tie_people
 from crm_hygiene.golden.affiliation import matchable_accounts
 from crm_hygiene.golden.lead_rules import LeadRules
 from crm_hygiene.golden.lead_states import build_lead_states
@@ -19,9 +18,8 @@ from crm_hygiene.golden.leads import build_leads
 
 @dataclass(frozen=True)
 class Inquiries:
-    """Interactions with their people (`tie_people`), golden.lead_states and golden.leads."""
+    """golden.lead_states and golden.leads."""
 
-    tied: pl.DataFrame
     states: pl.DataFrame
     leads: pl.DataFrame
 
@@ -33,14 +31,14 @@ def follow_inquiries(
     organisations: pl.DataFrame,
     organisation_members: pl.DataFrame,
     affiliations: pl.DataFrame,
-    interactions: pl.DataFrame,
+    tied: pl.DataFrame,
     opportunities: pl.DataFrame,
     users: pl.DataFrame,
     versions: pl.DataFrame,
     systems: Mapping[str, str],
     rules: LeadRules,
 ) -> Inquiries:
-    """Tie interactions to people, read the life of every lead and build golden.leads.
+    """Read the life of every lead and build golden.leads.
 
     Parameters
     ----------
@@ -50,10 +48,11 @@ def follow_inquiries(
         linked members of entities that have a golden row.
     affiliations
         of `affiliate_people`.
+    tied
+        of `tie_people`.
 
     The other frames are conformed tables.
     """
-    tied = tie_people(interactions, people, members, systems)
     matchable = matchable_accounts(
         people, members, affiliations, organisations, organisation_members, tied, opportunities, systems
     )
@@ -61,4 +60,4 @@ def follow_inquiries(
     leads = build_leads(
         live, states, matchable, people, members, organisations, opportunities, users, systems, rules
     )
-    return Inquiries(tied, states, leads)
+    return Inquiries(states, leads)

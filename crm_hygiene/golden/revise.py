@@ -15,7 +15,7 @@ from datetime import datetime
 import polars as pl
 
 from crm_hygiene.golden.accounts import build_accounts, gather_organisations
-from crm_hygiene.golden.activities import build_activities
+from crm_hygiene.golden.activities import build_activities, tie_people
 from crm_hygiene.golden.build import night_notes
 from crm_hygiene.golden.consent import ConsentMemory, effective_consent
 from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
@@ -150,6 +150,7 @@ def revise_golden(
         ),
     }
     whole = {table: pl.concat(parts) for table, parts in tables.items()}
+    tied = tie_people(interactions, here.people, here.living_people, systems)
     inquiries = follow_inquiries(
         live_leads(_leads(now.people), here.living_people),
         here.people,
@@ -157,7 +158,7 @@ def revise_golden(
         here.organisations,
         here.living_organisations,
         here.affiliations,
-        interactions,
+        tied,
         opportunities,
         users,
         here.versions,
@@ -165,7 +166,7 @@ def revise_golden(
         lead_rules,
     )
     activities = build_activities(
-        inquiries.tied,
+        tied,
         whole["golden.contacts"],
         whole["golden.relationships"],
         inquiries.leads,
