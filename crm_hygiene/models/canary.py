@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from crm_hygiene.asof import latest_known, latest_landing
+from crm_hygiene.asof import end_of_week, latest_known, latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.evaluation.truth import Truth
@@ -240,7 +240,7 @@ def _golden(
         consents,
         interactions,
         night.survivorship,
-        latest_landing(people, organisations, consents, interactions),
+        end_of_week(latest_landing(people, organisations, consents, interactions)),
         night.systems,
         pins=read("stewardship.pins"),
         questions=read("linked.questions"),

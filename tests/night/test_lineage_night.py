@@ -155,7 +155,11 @@ def test_a_stopped_step_fails_and_later_nights_tell_what_changed(project: Projec
     first_run = project.read("audit.runs")["run_id"][0]
     _changed_lead(project, record, row["value"])
 
-    with mock.patch.object(golden_assets, "build_golden", side_effect=GateStopped("held back for a test")):
+    held = {"side_effect": GateStopped("held back for a test")}
+    with (
+        mock.patch.object(golden_assets, "build_golden", **held),
+        mock.patch.object(golden_assets, "revise_golden", **held),
+    ):
         stopped = project.night(day=1)
     assert not stopped.is_success
     failed = [e for e in events(project, stopped.run_id) if e["eventType"] == "FAIL"]
