@@ -78,6 +78,13 @@ def test_any_pair_in_any_order_and_company_has_one_explanation(
     assert alone.lines()
 
 
+def test_two_records_without_an_email_are_explained(explained: ExplainedLake) -> None:
+    without = explained.read("conformed.people").filter(pl.col("email").is_null() & ~pl.col("is_deleted"))
+    first, second = without.sort("source", "record_id").select("source", "record_id").head(2).rows()
+    found = explain_pairs(explained.night(), "person", [(first, second)])[0]
+    assert next(step for step in found.steps if step.comparison == "email").is_null
+
+
 @pytest.mark.parametrize("kind", ["person", "organisation"])
 def test_a_few_records_are_prepared_as_the_night_prepares_all(
     explained: ExplainedLake, kind: EntityKind
