@@ -252,10 +252,10 @@ def _revised(night: Night) -> Tables | None:
     if _weighed_at(night, then) != as_of:
         return None
     was, now = _then_and_now(night, then)
-    consents, interactions, users, opportunities = (
-        night.lake.read(contract_of(f"conformed.{table}"))
-        for table in ("consents", "interactions", "users", "opportunities")
+    consents, users, opportunities = (
+        night.lake.read(contract_of(f"conformed.{table}")) for table in ("consents", "users", "opportunities")
     )
+    interactions = now.interactions
     revised = revise_golden(
         was,
         now,
@@ -277,6 +277,7 @@ def _revised(night: Night) -> Tables | None:
     night.say(revised.notes)
     return {
         **{table: Revision(kept, fresh) for table, (kept, fresh) in revised.tables.items()},
+        "golden.activities": StreamedRevision(revised.activities.kept(), revised.activities.fresh()),
         "golden.provenance": StreamedRevision(revised.kept_provenance, revised.fresh_provenance),
     }
 
@@ -286,38 +287,30 @@ def _compute(night: Night) -> Tables:
 
 
 def _whole(night: Night) -> Tables:
-    people, organisations, consents, interactions, person_members, organisation_members = (
-        night.lake.read(contract_of(table)) for table in READS[:6]
+    lake = night.lake
+    as_of = _weighed_at(night, {table: lake.version(table) for table in _LANDED})
+    people, organisations, consents, person_members, organisation_members = (
+        lake.read(contract_of(table))
+        for table in (*_LANDED[:3], "linked.person_members", "linked.organisation_members")
     )
-    as_of = end_of_week(latest_landing(people, organisations, consents, interactions))
-    memory = memory_of(night, people, consents, interactions, person_members)
-    # Nothing here holds what building is done with: it lets go of it in between.
-    inputs = {
-        "people": people,
-        "person_members": person_members,
-        "organisations": organisations,
-        "organisation_members": organisation_members,
-        "consents": consents,
-        "interactions": interactions,
-    }
-    del people, organisations, consents, interactions, person_members, organisation_members
+    interactions = lake.scan(contract_of("conformed.interactions"))
     golden = build_golden(
-        inputs.pop("people"),
-        inputs.pop("person_members"),
-        inputs.pop("organisations"),
-        inputs.pop("organisation_members"),
-        inputs.pop("consents"),
-        inputs.pop("interactions"),
+        people,
+        person_members,
+        organisations,
+        organisation_members,
+        consents,
+        interactions,
         night.survivorship,
         as_of,
         night.systems,
-        pins=night.lake.read(contract_of("stewardship.pins")),
-        questions=night.lake.read(contract_of("linked.questions")),
-        users=night.lake.read(contract_of("conformed.users")),
-        opportunities=night.lake.read(contract_of("conformed.opportunities")),
-        versions=night.lake.read(contract_of("conformed.person_versions")),
+        pins=lake.read(contract_of("stewardship.pins")),
+        questions=lake.read(contract_of("linked.questions")),
+        users=lake.read(contract_of("conformed.users")),
+        opportunities=lake.read(contract_of("conformed.opportunities")),
+        versions=lake.read(contract_of("conformed.person_versions")),
         lead_rules=night.lead_rules,
-        memory=memory,
+        memory=memory_of(night, people, consents, interactions, person_members),
     )
     night.say(golden.notes)
     return {

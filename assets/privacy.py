@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.contract import contract_of
+from crm_hygiene.golden.consent_anchors import PERSON_ANCHORS
 from crm_hygiene.night import Night
 from crm_hygiene.privacy import new_salt, suppress_opt_outs
 
@@ -13,7 +14,7 @@ READS = ("conformed.consents", "conformed.interactions", "conformed.people")
 
 
 def _compute(night: Night) -> Tables:
-    consents, interactions, people = (night.lake.read(contract_of(table)) for table in READS)
+    consents, interactions, people = (night.lake.scan(contract_of(table)) for table in READS)
     salts, listed = (
         night.lake.read(contract_of(table)) for table in ("privacy.salts", "privacy.suppressions")
     )
@@ -21,7 +22,13 @@ def _compute(night: Night) -> Tables:
     if salts.is_empty() and listed.is_empty():
         salts = new_salt(night.started_at)
     listed = suppress_opt_outs(
-        listed, people, consents, interactions, night.consent_rules, night.systems, salts
+        listed,
+        people.select(PERSON_ANCHORS).collect(),
+        consents.collect(),
+        interactions,
+        night.consent_rules,
+        night.systems,
+        salts,
     )
     return {"privacy.salts": salts, "privacy.suppressions": listed}
 

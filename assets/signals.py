@@ -14,7 +14,8 @@ READS = ("golden.contacts", "golden.leads", "golden.activities")
 
 
 def _compute(night: Night) -> Tables:
-    contacts, leads, activities = (night.lake.read(contract_of(table)) for table in READS)
+    contacts, leads = (night.lake.read(contract_of(table)) for table in READS[:2])
+    activities = night.lake.scan(contract_of("golden.activities"))
     own = night.config.rules.lead_score
     rules = load_signal_rules(night.config.resolve(own) if own else None)
     as_of = latest_seen(contacts)

@@ -3,21 +3,26 @@
 The table is a function of all interactions, never of the order in which they arrived: an event that
 comes late adds its own row and changes no other; one that comes twice is one row already in conformed.
 Who is unknown tonight is tied on the night the person appears.
+
+Interactions are many: they are read and told in parts, and of all of them only whose each one is, five bytes
+with its reason, is kept in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
+from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.references import resolve, unambiguous
 
 KEYS = ["source", "record_id"]
 
 # Columns of conformed.interactions that activities are made of.
-TOLD = [
+_TOLD = [
     "source",
     "record_id",
     "channel",
@@ -30,27 +35,110 @@ TOLD = [
     "campaign",
     "occurred_at",
 ]
+# Those of them that tell who it was, and what accounts are measured by.
+_TYING = [*KEYS, "person_record_id", "email_normalised", "organisation_record_id", "occurred_at"]
+
+# Rows of a part. Every part looks its people up among all of them, which very small parts would repeat.
+PART_ROWS = 500_000
 
 # Values of person_rule.
 BY_KEY, BY_MAILBOX, BY_RECORD = "record key", "mailbox", "the record itself"
 SHARED, UNKNOWN, UNSTATED = "none: shared mailbox", "none: unknown mailbox", "none: no mailbox stated"
+_RULES = pl.Enum([BY_KEY, BY_MAILBOX, BY_RECORD, SHARED, UNKNOWN, UNSTATED])
+
+
+@dataclass(frozen=True)
+class Tied:
+    """Interactions and whose they are.
+
+    Attributes
+    ----------
+    interactions
+        conformed.interactions, read again by whoever wants more of them.
+    entities
+        ids of person entities, sorted.
+    ties
+        one frame per `PART_ROWS` rows, in the order in which they are read: person (position in `entities`
+        or null), person_rule, and key, a hash of source and record_id.
+    by_person
+        person_entity_id, at: the latest interaction of every person who has one.
+    by_organisation
+        source, organisation_record_id, at: the latest interaction of every organisation that one names.
+    """
+
+    interactions: pl.LazyFrame
+    entities: pl.Series
+    ties: tuple[pl.DataFrame, ...]
+    by_person: pl.DataFrame
+    by_organisation: pl.DataFrame
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """What is told of the interactions, in parts, with person and person_rule."""
+        for number, tie in enumerate(self.ties):
+            part = self.interactions.slice(number * PART_ROWS, PART_ROWS).select(_TOLD).collect()
+            if not _key_hashes(part).equals(tie["key"]):
+                raise RuntimeError("conformed.interactions came in another order when it was read again")
+            yield part.hstack(tie.drop("key"))
+
+
+def _key_hashes(frame: pl.DataFrame) -> pl.Series:
+    return frame.select(KEYS).hash_rows(seed=0).alias("key")
 
 
 def tie_people(
-    interactions: pl.DataFrame, people: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
-) -> pl.DataFrame:
-    """Of the interactions what is told of them here, with person_entity_id and person_rule.
+    interactions: pl.LazyFrame, people: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
+) -> Tied:
+    """Whose interactions are.
 
     A person is found by person_record_id in the same system, else by the mailbox where exactly one
     entity has it, else because the interaction is a person record itself (a form submission).
-    `members` are of entities that have a golden row. Rows are in an unspecified order, columns are `TOLD`.
+    `members` are of entities that have a golden row.
     """
-    # Millions of rows: what golden.activities does not tell is not carried through the joins.
-    frame = resolve(interactions.select(TOLD), "person_record_id", members, systems, "_by_key")
-    owned = people.select(*KEYS, "email_normalised").join(members, on=KEYS, how="inner")
-    frame = frame.join(unambiguous(owned, "email_normalised", "_by_mail"), on="email_normalised", how="left")
-    frame = frame.join(members.select(*KEYS, _by_record="entity_id"), on=KEYS, how="left")
-    known = owned.select("email_normalised").drop_nulls().unique()["email_normalised"]
+    entities = members["entity_id"].unique().sort()
+    numbers = pl.DataFrame({"entity_id": entities}).with_row_index("number")
+    numbered = members.join(numbers, on="entity_id", how="left").select(*KEYS, entity_id="number")
+    owned = people.select(*KEYS, "email_normalised").join(numbered, on=KEYS, how="inner").drop(KEYS)
+    mailboxes = (
+        owned.select("email_normalised")
+        .drop_nulls()
+        .unique()
+        .join(unambiguous(owned, "email_normalised", "_by_mail"), on="email_normalised", how="left")
+        .with_columns(_is_known=pl.lit(True))
+    )
+    ties, by_person, by_organisation = [], [], []
+    for offset in range(0, interactions.select(pl.len()).collect().item(), PART_ROWS):
+        part = interactions.slice(offset, PART_ROWS).select(_TYING).collect()
+        tied = _tie(part, mailboxes, numbered, systems)
+        ties.append(tied.select("person", "person_rule", _key_hashes(tied)))
+        by_person.append(_latest(tied, ["person"]))
+        by_organisation.append(_latest(tied, ["source", "organisation_record_id"]))
+    found = _latest_of(by_person, {"person": pl.UInt32})
+    return Tied(
+        interactions,
+        entities,
+        tuple(ties),
+        found.select(entities.gather(found["person"]).alias("person_entity_id"), "at"),
+        _latest_of(by_organisation, {"source": pl.String, "organisation_record_id": pl.String}),
+    )
+
+
+def _latest(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    return frame.filter(pl.col(by[-1]).is_not_null()).group_by(by).agg(at=pl.col("occurred_at").max())
+
+
+def _latest_of(parts: list[pl.DataFrame], by: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    none = pl.DataFrame(schema={**by, "at": pl.Datetime("us", "UTC")})
+    return pl.concat([none, *parts]).group_by(list(by)).agg(pl.col("at").max())
+
+
+def _tie(
+    part: pl.DataFrame, mailboxes: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
+) -> pl.DataFrame:
+    """`part`, in its order, with person and person_rule."""
+    frame = resolve(part, "person_record_id", members, systems, "_by_key")
+    frame = frame.join(mailboxes, on="email_normalised", how="left", maintain_order="left")
+    itself = members.select(*KEYS, _by_record="entity_id").join(part.select(KEYS), on=KEYS, how="semi")
+    frame = frame.join(itself, on=KEYS, how="left", maintain_order="left")
     rule = (
         pl.when(pl.col("_by_key").is_not_null())
         .then(pl.lit(BY_KEY))
@@ -58,34 +146,30 @@ def tie_people(
         .then(pl.lit(BY_MAILBOX))
         .when(pl.col("_by_record").is_not_null())
         .then(pl.lit(BY_RECORD))
-        .when(pl.col("email_normalised").is_in(known.implode()))
+        .when("_is_known")
         .then(pl.lit(SHARED))
         .when(pl.col("email_normalised").is_not_null())
         .then(pl.lit(UNKNOWN))
         .otherwise(pl.lit(UNSTATED))
     )
-    return frame.with_columns(
-        person_entity_id=pl.coalesce("_by_key", "_by_mail", "_by_record"), person_rule=rule
-    ).drop("_by_key", "_by_mail", "_by_record")
+    person = pl.coalesce("_by_key", "_by_mail", "_by_record").alias("person")
+    return frame.select(*_TYING, person, rule.cast(_RULES).alias("person_rule"))
 
 
-def build_activities(
-    tied: pl.DataFrame,
-    contacts: pl.DataFrame,
-    relationships: pl.DataFrame,
-    leads: pl.DataFrame,
-    states: pl.DataFrame,
-    organisation_members: pl.DataFrame,
-    systems: Mapping[str, str],
-) -> pl.DataFrame:
-    """golden.activities, sorted by (source, record_id): one row per interaction.
+@dataclass(frozen=True)
+class Activities:
+    """golden.activities in parts, each in the contract's shape and sorted by (source, record_id).
 
-    Parameters
+    One row per interaction. It can be iterated any number of times; rows are made as they are asked for.
+
+    Attributes
     ----------
     tied
         of `tie_people`.
-    contacts, relationships, leads, states
-        golden.contacts, golden.relationships, golden.leads and golden.lead_states.
+    accounts
+        entity_id, account_entity_id of golden.contacts.
+    relationships, leads, states
+        golden.relationships, golden.leads and golden.lead_states.
     organisation_members
         of organisations that have a golden row.
 
@@ -93,39 +177,91 @@ def build_activities(
     contact's. The inquiry is the lead record the interaction names or is, else the newest one of the
     person that was open at that time.
     """
-    contract = contract_of("golden.activities")
-    frame = resolve(tied, "organisation_record_id", organisation_members, systems, "_own_account")
-    frame = _with_former_account(frame, relationships)
-    accounts = contacts.select(person_entity_id="entity_id", _account="account_entity_id")
-    frame = frame.join(accounts, on="person_entity_id", how="left").with_columns(
-        account_entity_id=pl.coalesce("_own_account", "_then", "_account")
-    )
-    return contract.shape(_with_lead(frame, leads, states, systems).select(contract.column_names)).sort(KEYS)
+
+    tied: Tied
+    accounts: pl.DataFrame
+    relationships: pl.DataFrame
+    leads: pl.DataFrame
+    states: pl.DataFrame
+    organisation_members: pl.DataFrame
+    systems: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Frames of golden.activities; the next one is made while the last one is used."""
+        return ahead(self._frames())
+
+    def collect(self) -> pl.DataFrame:
+        """All rows in one frame, sorted by key; for small sets."""
+        contract = contract_of("golden.activities")
+        rows: pl.DataFrame = pl.concat([contract.empty(), *self])
+        return rows.sort(contract.key)
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        contract = contract_of("golden.activities")
+        people = pl.DataFrame({"person_entity_id": self.tied.entities}).with_row_index("person")
+        account = people.join(
+            self.accounts, left_on="person_entity_id", right_on="entity_id", how="left", maintain_order="left"
+        )["account_entity_id"]
+        stays = _stays(self.relationships, people)
+        open_leads = _open_leads(self.leads, self.states, people)
+        # A key is resolved as to an entity: here the entity is the lead itself.
+        named = self.leads.select(*KEYS).with_row_index("entity_id")
+        for part in self.tied.parts():
+            frame = resolve(
+                part, "organisation_record_id", self.organisation_members, self.systems, "_own_account"
+            )
+            frame = _with_former_account(frame, stays)
+            frame = frame.with_columns(
+                self.tied.entities.gather(frame["person"]).alias("person_entity_id"),
+                pl.col("person_rule").cast(pl.String),
+                account_entity_id=pl.coalesce("_own_account", "_then", account.gather(frame["person"])),
+            )
+            frame = _with_lead(frame, self.leads, named, open_leads, self.systems)
+            yield contract.shape(frame.select(contract.column_names)).sort(KEYS)
 
 
-def untied_notes(activities: pl.DataFrame) -> list[str]:
+def untied_notes(tied: Tied) -> list[str]:
     """Lines for the steward: how many activities belong to nobody known, and why."""
-    untied = activities.filter(pl.col("person_entity_id").is_null())
+    if not tied.ties:
+        return []
+    rules = pl.concat(tie.select("person", "person_rule") for tie in tied.ties)
+    untied = rules.filter(pl.col("person").is_null())
     if untied.is_empty():
         return []
-    counts = untied.group_by("person_rule").len().sort("person_rule")
-    told = ", ".join(f"{count} {str(rule).removeprefix('none: ')}" for rule, count in counts.iter_rows())
-    return [f"activities: {untied.height} of {activities.height} are tied to nobody yet ({told})"]
+    counts = untied.group_by(pl.col("person_rule").cast(pl.String)).len().sort("person_rule")
+    told = ", ".join(f"{count} {rule.removeprefix('none: ')}" for rule, count in counts.iter_rows())
+    return [f"activities: {untied.height} of {rules.height} are tied to nobody yet ({told})"]
 
 
-def _with_former_account(frame: pl.DataFrame, relationships: pl.DataFrame) -> pl.DataFrame:
-    """Add `_then`: the account the person was at when it happened, if they have been at several."""
+def _stays(relationships: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """person, _then, begun, valid_to, is_current: where people were who have been at several accounts."""
     several = relationships.filter(pl.len().over("person_entity_id") > 1)
-    if several.is_empty():
+    return several.join(people, on="person_entity_id").select(
+        "person", "valid_to", "is_current", _then="account_entity_id", begun="valid_from"
+    )
+
+
+def _open_leads(leads: pl.DataFrame, states: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """person, number, created_at, closed_at: inquiries by person; `number` is the row of `leads`."""
+    closed = states.filter(
+        pl.col("is_current") & pl.col("lead_state").is_in(["converted", "disqualified"])
+    ).select(*KEYS, closed_at="valid_from")
+    return (
+        leads.with_row_index("number")
+        .join(closed, on=KEYS, how="left")
+        .filter(pl.col("created_at").is_not_null())
+        .join(people, on="person_entity_id")
+        .select("person", "number", "created_at", "closed_at")
+    )
+
+
+def _with_former_account(frame: pl.DataFrame, stays: pl.DataFrame) -> pl.DataFrame:
+    """Add `_then`: the account the person was at when it happened, if they have been at several."""
+    if stays.is_empty():
         return frame.with_columns(_then=pl.lit(None, dtype=pl.String))
-    stays = several.select(
-        "person_entity_id", "valid_to", _then="account_entity_id", begun="valid_from", is_current="is_current"
-    )
-    wanted = frame.filter(pl.col("occurred_at").is_not_null()).select(
-        *KEYS, "person_entity_id", "occurred_at"
-    )
+    wanted = frame.filter(pl.col("occurred_at").is_not_null()).select(*KEYS, "person", "occurred_at")
     covering = (
-        wanted.join(stays, on="person_entity_id", how="inner")
+        wanted.join(stays, on="person", how="inner")
         .filter(
             (pl.col("begun") <= pl.col("occurred_at"))
             & (pl.col("valid_to").is_null() | (pl.col("occurred_at") < pl.col("valid_to")))
@@ -138,39 +274,31 @@ def _with_former_account(frame: pl.DataFrame, relationships: pl.DataFrame) -> pl
 
 
 def _with_lead(
-    frame: pl.DataFrame, leads: pl.DataFrame, states: pl.DataFrame, systems: Mapping[str, str]
+    frame: pl.DataFrame,
+    leads: pl.DataFrame,
+    named: pl.DataFrame,
+    open_leads: pl.DataFrame,
+    systems: Mapping[str, str],
 ) -> pl.DataFrame:
     """Add lead_record_source and lead_record_id."""
-    # A key is resolved as to an entity: here the entity is the lead itself.
-    named = leads.select(*KEYS, entity_id=pl.int_range(pl.len()).cast(pl.String))
     frame = resolve(frame, "person_record_id", named, systems, "_named")
     frame = frame.join(named.select(*KEYS, _itself="entity_id"), on=KEYS, how="left")
-    closed = states.filter(
-        pl.col("is_current") & pl.col("lead_state").is_in(["converted", "disqualified"])
-    ).select(*KEYS, closed_at="valid_from")
-    open_leads = (
-        leads.with_columns(number=pl.int_range(pl.len()).cast(pl.String))
-        .join(closed, on=KEYS, how="left", maintain_order="left")
-        .filter(pl.col("created_at").is_not_null())
-        .select("person_entity_id", "number", "created_at", "closed_at")
-    )
     wanted = frame.filter(
         pl.col("_named").is_null() & pl.col("_itself").is_null() & pl.col("occurred_at").is_not_null()
-    ).select(*KEYS, "person_entity_id", "occurred_at")
+    ).select(*KEYS, "person", "occurred_at")
     then_open = (
-        wanted.join(open_leads, on="person_entity_id", how="inner")
+        wanted.join(open_leads, on="person", how="inner")
         .filter(
             (pl.col("created_at") <= pl.col("occurred_at"))
             & (pl.col("closed_at").is_null() | (pl.col("occurred_at") <= pl.col("closed_at")))
         )
-        .with_columns(pl.col("number").cast(pl.Int64))
         .sort([*KEYS, "created_at", "number"], descending=[False, False, True, False])
         .unique(KEYS, keep="first", maintain_order=True)
-        .select(*KEYS, _open=pl.col("number").cast(pl.String))
+        .select(*KEYS, _open="number")
     )
-    at = pl.coalesce("_named", "_itself", "_open").cast(pl.UInt32)
-    rows = frame.join(then_open, on=KEYS, how="left").with_columns(at.alias("_lead"))
+    rows = frame.join(then_open, on=KEYS, how="left")
+    at = rows.select(pl.coalesce("_named", "_itself", "_open")).to_series()
     return rows.with_columns(
-        leads["source"].gather(rows["_lead"]).alias("lead_record_source"),
-        leads["record_id"].gather(rows["_lead"]).alias("lead_record_id"),
+        leads["source"].gather(at).alias("lead_record_source"),
+        leads["record_id"].gather(at).alias("lead_record_id"),
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from crm_hygiene.golden.activities import Tied
 from crm_hygiene.golden.lead_matching import Accounts
 from crm_hygiene.golden.leads import LEAD_KINDS
 from crm_hygiene.golden.references import resolve, unambiguous
@@ -68,14 +69,14 @@ def matchable_accounts(
     affiliations: pl.DataFrame,
     organisations: pl.DataFrame,
     organisation_members: pl.DataFrame,
-    tied: pl.DataFrame,
+    tied: Tied,
     opportunities: pl.DataFrame,
     systems: Mapping[str, str],
 ) -> Accounts:
     """What leads are matched against.
 
-    `affiliations` are those of `affiliate_people`, of which the contacts' count; `tied` interactions
-    with their person (`activities.tie_people`). An account is active when something was done with it
+    `affiliations` are those of `affiliate_people`, of which the contacts' count; `tied` is of
+    `activities.tie_people`. An account is active when something was done with it
     or with a person whose newest contact record belongs to it, or when an opportunity of it changed.
     """
     keys = ["source", "record_id"]
@@ -102,13 +103,7 @@ def matchable_accounts(
         .unique("person_entity_id", keep="first", maintain_order=True)
         .select("person_entity_id", account="account_entity_id")
     )
-    by_person = (
-        tied.group_by("person_entity_id")
-        .agg(at=pl.col("occurred_at").max())
-        .join(of_person, on="person_entity_id", how="inner")
-        .select("account", "at")
-    )
-    own = tied.filter(pl.col("organisation_record_id").is_not_null())
+    by_person = tied.by_person.join(of_person, on="person_entity_id", how="inner").select("account", "at")
     deals = opportunities.filter(~pl.col("is_deleted").fill_null(False))
     by_key = (
         resolve(
@@ -118,7 +113,7 @@ def matchable_accounts(
             systems,
             "account",
         ).select("account", "at")
-        for frame, at in ((own, "occurred_at"), (deals, "observed_at"))
+        for frame, at in ((tied.by_organisation, "at"), (deals, "observed_at"))
     )
     activity = (
         pl.concat([by_person, *by_key])

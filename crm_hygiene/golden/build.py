@@ -16,7 +16,7 @@ from crm_hygiene.golden.accounts import (
     lone_domains,
     stated_parents,
 )
-from crm_hygiene.golden.activities import build_activities, tie_people, untied_notes
+from crm_hygiene.golden.activities import Activities, Tied, tie_people, untied_notes
 from crm_hygiene.golden.affiliation import affiliate_people
 from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
 from crm_hygiene.golden.consent_statements import vague_notes
@@ -38,8 +38,9 @@ from crm_hygiene.survivorship.rules import Rules
 class Golden:
     """The golden tables, each in its contract's shape and sorted by its key.
 
-    `provenance` is iterated, not held: frames of golden.provenance, one per golden column. `notes` are
-    lines a steward should read after the night.
+    `provenance` and `activities` are iterated, not held: frames of golden.provenance, one per golden column,
+    and of golden.activities, one per part of the interactions. `notes` are lines a steward should read after
+    the night.
     """
 
     contacts: pl.DataFrame
@@ -47,7 +48,7 @@ class Golden:
     leads: pl.DataFrame
     lead_states: pl.DataFrame
     relationships: pl.DataFrame
-    activities: pl.DataFrame
+    activities: Activities
     consents: pl.DataFrame
     consent_events: pl.DataFrame
     provenance: Provenance
@@ -67,7 +68,7 @@ class _Firms:
 def _build_firms(
     organisations: pl.DataFrame,
     members: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     log: pl.DataFrame,
     rules: Rules,
     as_of: datetime,
@@ -92,7 +93,7 @@ def build_golden(
     organisations: pl.DataFrame,
     organisation_members: pl.DataFrame,
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     rules: Rules,
     as_of: datetime,
     systems: Mapping[str, str],
@@ -112,8 +113,9 @@ def build_golden(
     `questions` is linked.questions; without it every golden row counts as unique.
     `pins` is stewardship.pins; without it nothing is pinned. `users`, `opportunities` and `versions`
     (conformed.person_versions) count as empty where they are left out. Frames are conformed.* and
-    linked.*_members; entities whose every record is deleted have no row, while their statements of consent
-    stay in the ledger. `memory` is what is known of consent besides.
+    linked.*_members, the interactions lazy: of so many only what is asked for is read. Entities whose every
+    record is deleted have no row, while their statements of consent stay in the ledger. `memory` is what is
+    known of consent besides.
     """
     log = contract_of(PINS).empty() if pins is None else pins
     users = contract_of("conformed.users").empty() if users is None else users
@@ -152,7 +154,6 @@ def build_golden(
             build_contacts, persons, person_choices, consent.contacts, rules, as_of, questions
         )
         tied = tie_people(interactions, people, living, systems)
-        del interactions  # the largest of the inputs
         inquiries = follow_inquiries(
             live_leads(people, living),
             people,
@@ -168,8 +169,14 @@ def build_golden(
             lead_rules,
         )
         contacts = pending_contacts.result()
-    activities = build_activities(
-        tied, contacts, relationships, inquiries.leads, inquiries.states, firms.living, systems
+    activities = Activities(
+        tied,
+        contacts.select("entity_id", "account_entity_id"),
+        relationships,
+        inquiries.leads,
+        inquiries.states,
+        firms.living,
+        systems,
     )
     return Golden(
         contacts=contacts,
@@ -179,7 +186,7 @@ def build_golden(
         relationships=relationships,
         activities=activities,
         notes=night_notes(
-            inquiries.states, inquiries.leads, activities, consent, firms.circles["hierarchy_problem"]
+            inquiries.states, inquiries.leads, tied, consent, firms.circles["hierarchy_problem"]
         ),
         consents=consent.consents,
         consent_events=consent.events,
@@ -196,13 +203,13 @@ def build_golden(
 
 
 def night_notes(
-    states: pl.DataFrame, leads: pl.DataFrame, activities: pl.DataFrame, consent: Consent, circles: pl.Series
+    states: pl.DataFrame, leads: pl.DataFrame, tied: Tied, consent: Consent, circles: pl.Series
 ) -> tuple[str, ...]:
     """Lines a steward should read after the night; `circles` are problems of hierarchies, by entity_id."""
     return (
         *unknown_statuses(states),
         *conversion_notes(leads),
-        *untied_notes(activities),
+        *untied_notes(tied),
         *vague_notes(consent.statements),
         *(f"accounts: {problem}" for problem in circles.head(10)),
     )

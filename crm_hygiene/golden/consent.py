@@ -80,7 +80,7 @@ def effective_consent(
     people: pl.DataFrame,
     members: pl.DataFrame,
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     systems: Mapping[str, str],
     bounced: pl.Series | None = None,
     memory: ConsentMemory | None = None,

@@ -20,6 +20,9 @@ _PERSON, _ROW, _EMAIL, _PHONE = KINDS.values()
 _ANCHOR = ["kind", "value"]
 _RECORD = ["source", "record_id"]
 
+#: Columns of conformed.people that anchors are made of.
+PERSON_ANCHORS = [*_RECORD, "merged_record_ids", "email", "email_normalised", "phone", "mobile_phone"]
+
 
 def _named(frame: pl.DataFrame, owner: str, value: pl.Expr, kind: int) -> pl.DataFrame:
     return frame.select(owner, pl.lit(kind, dtype=pl.UInt8).alias("kind"), value.alias("value")).drop_nulls()

@@ -24,7 +24,7 @@ RAW = [*_WHO, *_SAID, *_ORIGIN]
 
 def as_statements(
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     rules: ConsentRules,
     remembered: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
@@ -33,7 +33,8 @@ def as_statements(
     Parameters
     ----------
     consents, interactions
-        conformed tables; of the interactions every `unsubscribe` is an opt-out of marketing by e-mail.
+        conformed tables, the interactions lazy; every `unsubscribe` of them is an opt-out of marketing by
+        e-mail.
     remembered
         opt-outs in the columns `RAW` that only the suppression list still knows.
 
@@ -54,7 +55,7 @@ def as_statements(
         "stated_at",
         *_ORIGIN,
     )
-    left = interactions.filter(pl.col("interaction_kind") == "unsubscribe").select(
+    unsubscribed = interactions.filter(pl.col("interaction_kind") == "unsubscribe").select(
         *_WHO,
         pl.lit("email").alias("said_channel"),
         pl.lit("marketing").alias("said_purpose"),
@@ -63,7 +64,7 @@ def as_statements(
         pl.col("occurred_at").alias("stated_at"),
         *_ORIGIN,
     )
-    left = left.join(_twins(ledger), on=_TWIN, how="anti", nulls_equal=True)
+    left = unsubscribed.collect().join(_twins(ledger), on=_TWIN, how="anti", nulls_equal=True)
     said = [ledger, left] if remembered is None else [ledger, left, remembered.select(RAW)]
     both = pl.concat(said)
     both = both.with_columns(statement_id=row_ids(both.select(*_WHO, *_SAID), "statement_id"))

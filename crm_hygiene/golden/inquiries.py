@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from crm_hygiene.golden.activities import Tied
 from crm_hygiene.golden.affiliation import matchable_accounts
 from crm_hygiene.golden.lead_rules import LeadRules
 from crm_hygiene.golden.lead_states import build_lead_states
@@ -31,7 +32,7 @@ def follow_inquiries(
     organisations: pl.DataFrame,
     organisation_members: pl.DataFrame,
     affiliations: pl.DataFrame,
-    tied: pl.DataFrame,
+    tied: Tied,
     opportunities: pl.DataFrame,
     users: pl.DataFrame,
     versions: pl.DataFrame,

@@ -174,6 +174,7 @@ class Resolved:
             self.inputs.interactions.filter(pl.col("interaction_kind").is_in([*rule.kinds, *rule.cleared_by]))
             .select(_BOUNCES)
             .collect()
+            .lazy()
         )
         return (
             undeliverable(heard, self.people, "email_normalised", rule, self.systems),

@@ -24,12 +24,12 @@ def resolve(
 ) -> pl.DataFrame:
     """Add `name`: the entity that the foreign key `column` of `referring` points at, or null.
 
-    `members` (source, record_id, entity_id) are the records of the table the key speaks of, so an id
-    that also exists in another table of the system does no harm. Where two of its sources hold the
-    id, the referring row's own source goes first, then the first source by name.
+    `members` (source, record_id, entity_id, an id or a number) are the records of the table the key speaks
+    of, so an id that also exists in another table of the system does no harm. Where two of its sources
+    hold the id, the referring row's own source goes first, then the first source by name.
     """
     if referring[column].null_count() == referring.height:
-        return referring.with_columns(pl.lit(None, dtype=pl.String).alias(name))
+        return referring.with_columns(pl.lit(None, dtype=members.schema["entity_id"]).alias(name))
     # Only the records that are pointed at: there may be few of them among very many.
     meant = referring.select(record_id=column).drop_nulls().unique()
     pointed_at = members.select("source", "record_id", "entity_id").join(meant, on="record_id", how="semi")

@@ -15,7 +15,7 @@ from datetime import datetime
 import polars as pl
 
 from crm_hygiene.golden.accounts import build_accounts, gather_organisations
-from crm_hygiene.golden.activities import build_activities, tie_people
+from crm_hygiene.golden.activities import Activities, tie_people
 from crm_hygiene.golden.build import night_notes
 from crm_hygiene.golden.consent import ConsentMemory, effective_consent
 from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
@@ -39,6 +39,29 @@ _KEPT_ROWS = 250_000
 _MOST_TOUCHED = 0.3
 
 
+class Compared:
+    """Rows of golden.activities that the live version has as well, and those it has not, in parts, once."""
+
+    def __init__(self, live: pl.LazyFrame, activities: Activities) -> None:
+        self._live = live
+        self._activities = activities
+        self._fresh: list[pl.DataFrame] = []
+
+    def kept(self) -> Iterator[pl.DataFrame]:
+        """Rows that stay; those that are new are put by."""
+        batches = self._live.collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)
+        hashes = [pl.Series(dtype=pl.UInt64), *(batch.hash_rows(seed=0) for batch in batches)]
+        live = pl.concat(hashes).implode()
+        for part in self._activities:
+            is_kept = part.hash_rows(seed=0).is_in(live)
+            self._fresh.append(part.filter(~is_kept))
+            yield part.filter(is_kept)
+
+    def fresh(self) -> Iterator[pl.DataFrame]:
+        """Rows that are new; asked for when all that stay have been taken."""
+        yield from self._fresh
+
+
 @dataclass(frozen=True)
 class RevisedGolden:
     """Golden tables told as rows of the live version that stay, and rows made in this night.
@@ -46,7 +69,9 @@ class RevisedGolden:
     Attributes
     ----------
     tables
-        table -> kept and fresh rows; all golden tables but provenance.
+        table -> kept and fresh rows; all golden tables but provenance and activities.
+    activities
+        golden.activities.
     kept_provenance, fresh_provenance
         frames of golden.provenance, made as they are iterated, once.
     touched
@@ -56,6 +81,7 @@ class RevisedGolden:
     """
 
     tables: dict[str, tuple[pl.DataFrame, pl.DataFrame]]
+    activities: Compared
     kept_provenance: Iterable[pl.DataFrame]
     fresh_provenance: Provenance
     touched: tuple[int, int]
@@ -67,7 +93,7 @@ def revise_golden(
     now: Inputs,
     live: Mapping[str, pl.LazyFrame],
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     users: pl.DataFrame,
     opportunities: pl.DataFrame,
     memory: Callable[[pl.DataFrame, pl.DataFrame], ConsentMemory],
@@ -83,7 +109,7 @@ def revise_golden(
     live
         every golden table as it stands.
     consents, interactions, users, opportunities
-        conformed tables of this night.
+        conformed tables of this night, the interactions lazy.
     memory
         what is known of consent besides, given addresses and keys of conformed.people and its members.
 
@@ -165,9 +191,9 @@ def revise_golden(
         systems,
         lead_rules,
     )
-    activities = build_activities(
+    activities = Activities(
         tied,
-        whole["golden.contacts"],
+        whole["golden.contacts"].select("entity_id", "account_entity_id"),
         whole["golden.relationships"],
         inquiries.leads,
         inquiries.states,
@@ -177,13 +203,13 @@ def revise_golden(
     compared = {
         "golden.leads": inquiries.leads,
         "golden.lead_states": inquiries.states,
-        "golden.activities": activities,
         "golden.consents": consent.consents,
         "golden.consent_events": consent.events,
     }
     problems = whole["golden.accounts"].filter(pl.col("hierarchy_problem").is_not_null()).sort("entity_id")
     return RevisedGolden(
         tables={**tables, **{t: _against(live[t].collect(), frame) for t, frame in compared.items()}},
+        activities=Compared(live["golden.activities"], activities),
         kept_provenance=_kept(live[PROVENANCE], is_person, is_firm),
         fresh_provenance=Provenance(
             choices=(
@@ -195,9 +221,7 @@ def revise_golden(
             as_of=as_of,
         ),
         touched=(persons_touched.len(), firms_touched.len()),
-        notes=night_notes(
-            inquiries.states, inquiries.leads, activities, consent, problems["hierarchy_problem"]
-        ),
+        notes=night_notes(inquiries.states, inquiries.leads, tied, consent, problems["hierarchy_problem"]),
     )
 
 

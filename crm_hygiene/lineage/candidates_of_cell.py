@@ -86,14 +86,14 @@ def _referenced(night: Night, records: pl.DataFrame, column: str) -> tuple[pl.Da
     return rows, members.collect().join(rows, on=["source", "record_id"], how="semi")
 
 
-def _heard(night: Night, records: pl.DataFrame) -> pl.DataFrame:
+def _heard(night: Night, records: pl.DataFrame) -> pl.LazyFrame:
     """Interactions of the entity's addresses: a bounce makes an address count for less."""
     addresses = pl.concat(
         [records[c].drop_nulls() for c in ("email", "email_normalised") if c in records.columns]
     ).unique()
     rows = night.lake.scan(contract_of("conformed.interactions"))
     mine = pl.col("email").is_in(addresses.implode()) | pl.col("email_normalised").is_in(addresses.implode())
-    return rows.filter(mine).collect()
+    return rows.filter(mine)
 
 
 def choice_of_cell(night: Night, kind: EntityKind, entity_id: str, column: str) -> FieldChoice | None:

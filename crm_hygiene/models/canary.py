@@ -230,7 +230,8 @@ def _golden(
         return lake.read(contract_of(table))
 
     people, organisations = read("conformed.people"), read("conformed.organisations")
-    consents, interactions = read("conformed.consents"), read("conformed.interactions")
+    consents, interactions = read("conformed.consents"), lake.scan(contract_of("conformed.interactions"))
+    landed = interactions.select(pl.col("landed_at").max()).collect()
     person_members = members if kind == "person" else read("linked.person_members")
     golden = build_golden(
         people,
@@ -240,7 +241,7 @@ def _golden(
         consents,
         interactions,
         night.survivorship,
-        end_of_week(latest_landing(people, organisations, consents, interactions)),
+        end_of_week(latest_landing(people, organisations, consents, landed)),
         night.systems,
         pins=read("stewardship.pins"),
         questions=read("linked.questions"),
@@ -250,7 +251,8 @@ def _golden(
         lead_rules=night.lead_rules,
         memory=memory_of(night, people, consents, interactions, person_members),
     )
-    built = {f"golden.{name}": getattr(golden, name) for name in GOLDEN}
+    built = {f"golden.{name}": getattr(golden, name) for name in GOLDEN if name != "activities"}
+    built["golden.activities"] = golden.activities.collect()
     differences = [table_difference(contract_of(table), read(table), frame) for table, frame in built.items()]
     return differences, built
 

@@ -15,12 +15,12 @@ def memory_of(
     night: Night,
     people: pl.DataFrame,
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     members: pl.DataFrame,
 ) -> ConsentMemory:
     """Records that left their entity, and opt-outs that only the suppression list still knows.
 
-    Frames are conformed tables and the person members golden is built from.
+    Frames are conformed tables, the interactions lazy, and the person members golden is built from.
     """
     lake = night.lake
     left = lake.scan(contract_of("linked.person_history")).filter(pl.col("event") == "left").collect()

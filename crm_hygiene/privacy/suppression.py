@@ -84,7 +84,7 @@ def _newest(listed: pl.DataFrame) -> pl.DataFrame:
 def _anchored(
     people: pl.DataFrame,
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     rules: ConsentRules,
     systems: Mapping[str, str],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -97,7 +97,7 @@ def suppress_opt_outs(
     listed: pl.DataFrame,
     people: pl.DataFrame,
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     rules: ConsentRules,
     systems: Mapping[str, str],
     salts: pl.DataFrame,
@@ -109,7 +109,7 @@ def suppress_opt_outs(
     listed, salts
         privacy.suppressions so far, and privacy.salts with its one row.
     people, consents, interactions
-        conformed tables.
+        conformed tables, the interactions lazy.
     rules, systems
         as of `golden.consent.effective_consent`; words are listed as they were said, so that a rule
         made later still applies.
@@ -133,7 +133,7 @@ def recall_opt_outs(
     listed: pl.DataFrame,
     people: pl.DataFrame,
     consents: pl.DataFrame,
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     rules: ConsentRules,
     systems: Mapping[str, str],
     salts: pl.DataFrame,

@@ -22,13 +22,13 @@ PARTS = ["email", "phone", "job_title", "account", "seniority", "kind", "newness
 def score_leads(
     contacts: pl.DataFrame,
     leads: pl.DataFrame,
-    activities: pl.DataFrame,
+    activities: pl.LazyFrame,
     as_of: datetime,
     rules: SignalRules | None = None,
 ) -> pl.DataFrame:
     """signals.lead_scores, sorted by entity_id: one row per contact with a lead.
 
-    All three frames are golden tables; ages are taken against `as_of`.
+    All three frames are golden tables, the activities lazy; ages are taken against `as_of`.
     """
     chosen = (rules or load_signal_rules()).lead_score
     newest = leads.sort(
@@ -37,8 +37,7 @@ def score_leads(
         nulls_last=True,
     ).unique("person_entity_id", keep="first", maintain_order=True)
     engaged = (
-        activities.lazy()
-        .join(newest.lazy().select("person_entity_id"), on="person_entity_id", how="semi")
+        activities.join(newest.lazy().select("person_entity_id"), on="person_entity_id", how="semi")
         .group_by("person_entity_id")
         .agg(engaged=decayed_sum(chosen.engagement.points, as_of, chosen.engagement.half_life_days))
         .collect()

@@ -17,17 +17,16 @@ from crm_hygiene.signals.rules import SignalRules, load_signal_rules
 
 
 def measure_strength(
-    contacts: pl.DataFrame, activities: pl.DataFrame, as_of: datetime, rules: SignalRules | None = None
+    contacts: pl.DataFrame, activities: pl.LazyFrame, as_of: datetime, rules: SignalRules | None = None
 ) -> pl.DataFrame:
     """signals.relationship_strength, sorted by entity_id: one row per contact with an activity.
 
-    `contacts` and `activities` are golden tables; the account is the contact's.
+    `contacts` and `activities` are golden tables, the activities lazy; the account is the contact's.
     """
     chosen = (rules or load_signal_rules()).relationship_strength
     contract = contract_of("signals.relationship_strength")
     measured = (
-        activities.lazy()
-        .group_by(entity_id="person_entity_id")
+        activities.group_by(entity_id="person_entity_id")
         .agg(
             s=decayed_sum(chosen.weights, as_of, chosen.half_life_days),
             interaction_count=pl.len().cast(pl.Int64),

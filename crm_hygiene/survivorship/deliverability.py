@@ -13,7 +13,7 @@ from crm_hygiene.survivorship.rules import BounceRule
 
 
 def undeliverable(
-    interactions: pl.DataFrame,
+    interactions: pl.LazyFrame,
     records: pl.DataFrame,
     column: str,
     rule: BounceRule,
@@ -24,7 +24,7 @@ def undeliverable(
     Parameters
     ----------
     interactions
-        conformed.interactions. An event without an address belongs to that of the record its
+        conformed.interactions, lazy. An event without an address belongs to that of the record its
         person_record_id names, in the event's own system.
     records
         conformed people or organisations, with `column`.
@@ -35,8 +35,9 @@ def undeliverable(
     """
     kinds = [*rule.kinds, *rule.cleared_by]
     events = (
-        interactions.lazy()
-        .filter(pl.col("interaction_kind").is_in(kinds) & (pl.col("channel").fill_null("email") == "email"))
+        interactions.filter(
+            pl.col("interaction_kind").is_in(kinds) & (pl.col("channel").fill_null("email") == "email")
+        )
         .select(
             column,
             record_id="person_record_id",

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -29,7 +31,7 @@ def test_interactions_find_their_person_by_key_mailbox_or_record() -> None:
         {"source": "marketing_events", "record_id": "e4", "email_normalised": "b@x.com"},
         {"source": "form_submissions", "record_id": "s1", "email_normalised": "b@x.com"},
     ]
-    activities = build(people, interactions=events).activities
+    activities = build(people, interactions=events).activities.collect()
     assert activities.select("record_id", "person_entity_id").rows() == [
         ("s1", "P3"),
         ("e2", "P2"),
@@ -62,7 +64,7 @@ def test_what_an_unknown_mailbox_did_is_kept_counted_and_tied_once_the_person_ap
     ]
     known = {"source": "salesforce_contacts", "record_id": "1", "entity": "P1", "email_normalised": "a@x.com"}
     before = build([known], interactions=events)
-    assert before.activities.select("record_id", "person_entity_id", "person_rule").rows() == [
+    assert before.activities.collect().select("record_id", "person_entity_id", "person_rule").rows() == [
         ("e1", "P1", "mailbox"),
         ("e2", None, "none: unknown mailbox"),
         ("e3", None, "none: no mailbox stated"),
@@ -72,7 +74,7 @@ def test_what_an_unknown_mailbox_did_is_kept_counted_and_tied_once_the_person_ap
     )
     appeared = {**known, "record_id": "2", "entity": "P2", "email_normalised": "new@x.com"}
     after = build([known, appeared], interactions=events)
-    assert after.activities["person_entity_id"].to_list() == ["P1", "P2", None]
+    assert after.activities.collect()["person_entity_id"].to_list() == ["P1", "P2", None]
 
 
 def test_a_mailbox_of_two_people_is_tied_to_neither() -> None:
@@ -80,7 +82,7 @@ def test_a_mailbox_of_two_people_is_tied_to_neither() -> None:
         {"source": "salesforce_contacts", "record_id": n, "entity": f"P{n}", "email_normalised": "a@x.com"}
         for n in ("1", "2")
     ]
-    assert build(people, interactions=[event("e", 1)]).activities["person_rule"].to_list() == [
+    assert build(people, interactions=[event("e", 1)]).activities.collect()["person_rule"].to_list() == [
         "none: shared mailbox"
     ]
 
@@ -114,7 +116,7 @@ def test_an_activity_belongs_to_where_the_person_worked_then_and_to_the_inquiry_
         event("after", 1),
         event("call", 2, source="salesforce_leads", person_record_id="l"),
     ]
-    found = build(people, ACCOUNTS, interactions=events, versions=[moved]).activities
+    found = build(people, ACCOUNTS, interactions=events, versions=[moved]).activities.collect()
     assert found.select("record_id", "account_entity_id", "lead_record_id").rows() == [
         ("after", "O2", None),
         ("before", "O1", None),
@@ -129,9 +131,17 @@ def test_an_event_that_comes_late_or_twice_changes_only_its_own_row(night: dict[
     """All on one night, or one of them a night later: the same table in the end, and the rest as before."""
     events = [e for n, e in enumerate(night["interactions"]) if n != late]
     # An unsubscribe says something of the person besides; here only activities are looked at.
-    whole = build(**night).activities
-    without = build(**{**night, "interactions": events}).activities
+    whole = build(**night).activities.collect()
+    without = build(**{**night, "interactions": events}).activities.collect()
     keys = ["source", "record_id"]
     assert_frame_equal(whole.join(without.select(keys), on=keys, how="semi"), without)
-    turned = build(**{**night, "interactions": night["interactions"][::-1]}).activities
+    turned = build(**{**night, "interactions": night["interactions"][::-1]}).activities.collect()
     assert_frame_equal(turned, whole)
+
+
+def test_interactions_in_another_order_are_not_tied_to_the_wrong_people() -> None:
+    events = [{"record_id": f"i{n}", "source": "marketing_events"} for n in range(3)]
+    golden = build([], interactions=events)
+    turned = golden.activities.tied.interactions.collect().reverse().lazy()
+    with pytest.raises(RuntimeError, match="another order"):
+        list(replace(golden.activities.tied, interactions=turned).parts())

@@ -193,7 +193,7 @@ def test_a_deleted_record_speaks_for_the_person_it_left() -> None:
         people([ANN, gone]),
         members([ANN]),
         stated,
-        interactions([]),
+        interactions([]).lazy(),
         SYSTEMS,
         memory=ConsentMemory(load_consent_rules(), former),
     )

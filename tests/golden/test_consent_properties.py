@@ -87,7 +87,7 @@ def consent_of(
     story: Story, groups: list[int], consents: list[Row] | None = None, listed: pl.DataFrame | None = None
 ) -> Consent:
     people, said = r.people(story.people), r.consents(story.consents if consents is None else consents)
-    none = r.interactions([])
+    none = r.interactions([]).lazy()
     remembered = (
         None if listed is None else recall_opt_outs(listed, people, said, none, RULES, r.SYSTEMS, SALTS)
     )
@@ -97,7 +97,13 @@ def consent_of(
 
 def listed_of(listed: pl.DataFrame, story: Story, consents: list[Row]) -> pl.DataFrame:
     return suppress_opt_outs(
-        listed, r.people(story.people), r.consents(consents), r.interactions([]), RULES, r.SYSTEMS, SALTS
+        listed,
+        r.people(story.people),
+        r.consents(consents),
+        r.interactions([]).lazy(),
+        RULES,
+        r.SYSTEMS,
+        SALTS,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import polars as pl
 from hypothesis import given, settings
@@ -10,18 +11,18 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden import Golden
+from crm_hygiene.golden import Golden, activities
 from crm_hygiene.survivorship.rules import survivorship_columns
 
 from . import records as r
-from .night import build, nights
+from .night import build, nights, table_of
 
 TABLES = ["contacts", "accounts", "leads", "lead_states", "relationships", "activities"]
 
 
 def cells(golden: Golden, table: str) -> pl.DataFrame:
     """Filled survivorship cells as (entity_id, column_name, value)."""
-    frame: pl.DataFrame = getattr(golden, table)
+    frame = table_of(golden, table)
     columns = survivorship_columns(table)
     return (
         frame.select("entity_id", *(pl.col(c).cast(pl.String) for c in columns))
@@ -32,12 +33,12 @@ def cells(golden: Golden, table: str) -> pl.DataFrame:
 
 def the_order_of_rows_changes_nothing(straight: Golden, shuffled: Golden) -> None:
     for table in TABLES:
-        assert_frame_equal(getattr(straight, table), getattr(shuffled, table))
+        assert_frame_equal(table_of(straight, table), table_of(shuffled, table))
     assert_frame_equal(straight.provenance.collect(), shuffled.provenance.collect())
 
 
 def tables_have_the_shape_and_key_of_their_contract(golden: Golden) -> None:
-    frames = {t: getattr(golden, t) for t in TABLES} | {"provenance": golden.provenance.collect()}
+    frames = {t: table_of(golden, t) for t in TABLES} | {"provenance": golden.provenance.collect()}
     for table, frame in frames.items():
         contract = contract_of(f"golden.{table}")
         assert frame.schema == contract.schema
@@ -116,16 +117,25 @@ def a_person_has_at_most_one_current_relationship_and_none_ends_before_it_begins
 def test_nothing_in_gives_empty_tables_of_the_right_shape() -> None:
     golden = build([])
     for table in TABLES:
-        assert getattr(golden, table).is_empty()
-        assert getattr(golden, table).schema == contract_of(f"golden.{table}").schema
+        assert table_of(golden, table).is_empty()
+        assert table_of(golden, table).schema == contract_of(f"golden.{table}").schema
     assert golden.provenance.collect().is_empty()
 
 
 def every_interaction_is_in_golden_activities_exactly_once(night: dict[str, Any], golden: Golden) -> None:
-    activities = golden.activities
+    told = golden.activities.collect()
     keys = ["source", "record_id"]
     expected = r.interactions(night["interactions"]).select(keys).sort(keys)
-    assert_frame_equal(activities.select(keys), expected)
+    assert_frame_equal(told.select(keys), expected)
+
+
+def the_size_of_parts_changes_nothing(night: dict[str, Any], golden: Golden) -> None:
+    with mock.patch.object(activities, "PART_ROWS", 1):
+        one_by_one = build(**night)
+        assert len(one_by_one.activities.tied.ties) == len(night["interactions"])
+        for table in ("activities", "leads"):
+            assert_frame_equal(table_of(one_by_one, table), table_of(golden, table))
+        assert one_by_one.notes == golden.notes
 
 
 def every_lead_has_one_person_at_most_one_account_and_one_present_state(
@@ -170,6 +180,7 @@ def test_what_holds_of_every_golden_layer(
     """Building a layer takes longest by far, so one layer is asked for everything."""
     golden = build(**night)
     the_order_of_rows_changes_nothing(golden, build(**night, seed=seed))
+    the_size_of_parts_changes_nothing(night, golden)
     tables_have_the_shape_and_key_of_their_contract(golden)
     every_cell_has_one_provenance_row_that_says_its_value(golden)
     every_value_occurs_in_the_record_that_provenance_names(night, golden)

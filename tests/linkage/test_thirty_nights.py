@@ -62,7 +62,7 @@ def golden(person: Chain, firm: Chain, firms: pl.DataFrame) -> Golden:
         firm.crowd.records(),
         firms,
         contract_of("conformed.consents").empty(),
-        contract_of("conformed.interactions").empty(),
+        contract_of("conformed.interactions").empty().lazy(),
         load_rules(),
         person.crowd.now,
         {source: "crm" for sources in SOURCES.values() for source in sources},

@@ -43,7 +43,7 @@ def listed(
 ) -> pl.DataFrame:
     given = r.people([ANN] if people is None else people)
     return suppress_opt_outs(
-        before, given, r.consents(list(consents)), r.interactions([]), RULES, r.SYSTEMS, SALTS
+        before, given, r.consents(list(consents)), r.interactions([]).lazy(), RULES, r.SYSTEMS, SALTS
     )
 
 
@@ -54,7 +54,7 @@ def states(
     rules: ConsentRules = RULES,
 ) -> set[tuple[str, str, str]]:
     """(channel, purpose, state) of the one person."""
-    given = (r.people(people), r.consents(consents or []), r.interactions([]))
+    given = (r.people(people), r.consents(consents or []), r.interactions([]).lazy())
     remembered = recall_opt_outs(suppressions, *given, rules, r.SYSTEMS, SALTS)
     found = effective_consent(
         given[0], r.members(people), *given[1:], r.SYSTEMS, memory=ConsentMemory(rules, remembered=remembered)
@@ -86,7 +86,7 @@ def test_no_address_and_no_plain_hash_of_one_is_kept() -> None:
         EMPTY,
         r.people([ANN]),
         r.consents([{**NO, "channel": "phone"}]),
-        r.interactions([]),
+        r.interactions([]).lazy(),
         RULES,
         r.SYSTEMS,
         new_salt(datetime(2026, 1, 1, tzinfo=UTC)),
@@ -134,7 +134,7 @@ def test_a_list_without_its_salt_stops_the_night() -> None:
             listed(NO),
             r.people([ANN]),
             r.consents([NO]),
-            r.interactions([]),
+            r.interactions([]).lazy(),
             RULES,
             r.SYSTEMS,
             SALTS.clear(),

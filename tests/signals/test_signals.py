@@ -34,7 +34,7 @@ def leads(*rows: dict[str, Any]) -> pl.DataFrame:
     return frame("golden.leads", made)
 
 
-def activities(*rows: tuple[str, str, float]) -> pl.DataFrame:
+def activities(*rows: tuple[str, str, float]) -> pl.LazyFrame:
     made = [
         {
             "source": "s",
@@ -45,7 +45,7 @@ def activities(*rows: tuple[str, str, float]) -> pl.DataFrame:
         }
         for n, (entity, kind, age) in enumerate(rows)
     ]
-    return frame("golden.activities", made)
+    return frame("golden.activities", made).lazy()
 
 
 def test_a_score_is_the_sum_of_parts_that_anyone_can_check() -> None:
@@ -123,7 +123,7 @@ def test_signals_are_bounded_and_do_not_depend_on_the_order_of_rows(
     people = contacts({"entity_id": "P1", "phone": "+491"}, {"entity_id": "P2", "job_title": "CEO"})
     asked = leads({"person_entity_id": "P1", "created_at": AS_OF}, {"person_entity_id": "P2"})
     done = activities(*events)
-    shuffled = done.sample(fraction=1, shuffle=True, seed=seed)
+    shuffled = done.collect().sample(fraction=1, shuffle=True, seed=seed).lazy()
     scores, strengths = score_leads(people, asked, done, AS_OF), measure_strength(people, done, AS_OF)
     assert_frame_equal(scores, score_leads(people, asked.reverse(), shuffled, AS_OF))
     assert_frame_equal(strengths, measure_strength(people.reverse(), shuffled, AS_OF), check_exact=True)

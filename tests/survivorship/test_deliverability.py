@@ -43,7 +43,7 @@ def people(rows: list[tuple[str, str, str]]) -> pl.DataFrame:
 
 def bounced(rows: list[dict[str, Any]], known: list[tuple[str, str, str]] | None = None) -> list[str]:
     known = known or [("crm", "1", "a@b.de")]
-    found = undeliverable(events(rows), people(known), "email_normalised", BounceRule(), SYSTEMS)
+    found = undeliverable(events(rows).lazy(), people(known), "email_normalised", BounceRule(), SYSTEMS)
     return found.to_list()
 
 
