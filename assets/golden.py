@@ -12,6 +12,7 @@ from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import end_of_week, latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import build_golden
+from crm_hygiene.golden.consent_anchors import PERSON_ANCHORS
 from crm_hygiene.golden.inputs import Inputs
 from crm_hygiene.golden.revise import revise_golden
 from crm_hygiene.made_from import state_at, versions_made_from
@@ -289,16 +290,18 @@ def _compute(night: Night) -> Tables:
 def _whole(night: Night) -> Tables:
     lake = night.lake
     as_of = _weighed_at(night, {table: lake.version(table) for table in _LANDED})
-    people, organisations, consents, person_members, organisation_members = (
-        lake.read(contract_of(table))
-        for table in (*_LANDED[:3], "linked.person_members", "linked.organisation_members")
+    people, interactions = (
+        lake.scan(contract_of(f"conformed.{table}")) for table in ("people", "interactions")
     )
-    interactions = lake.scan(contract_of("conformed.interactions"))
+    consents, person_members = (
+        lake.read(contract_of(table)) for table in ("conformed.consents", "linked.person_members")
+    )
+    memory = memory_of(night, people.select(PERSON_ANCHORS).collect(), consents, interactions, person_members)
     golden = build_golden(
         people,
         person_members,
-        organisations,
-        organisation_members,
+        lake.read(contract_of("conformed.organisations")),
+        lake.read(contract_of("linked.organisation_members")),
         consents,
         interactions,
         night.survivorship,
@@ -310,7 +313,7 @@ def _whole(night: Night) -> Tables:
         opportunities=lake.read(contract_of("conformed.opportunities")),
         versions=lake.read(contract_of("conformed.person_versions")),
         lead_rules=night.lead_rules,
-        memory=memory_of(night, people, consents, interactions, person_members),
+        memory=memory,
     )
     night.say(golden.notes)
     return {

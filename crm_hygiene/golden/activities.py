@@ -39,7 +39,7 @@ _TOLD = [
 _TYING = [*KEYS, "person_record_id", "email_normalised", "organisation_record_id", "occurred_at"]
 
 # Rows of a part. Every part looks its people up among all of them, which very small parts would repeat.
-PART_ROWS = 500_000
+PART_ROWS = 1_000_000
 
 # Values of person_rule.
 BY_KEY, BY_MAILBOX, BY_RECORD = "record key", "mailbox", "the record itself"
@@ -58,8 +58,8 @@ class Tied:
     entities
         ids of person entities, sorted.
     ties
-        one frame per `PART_ROWS` rows, in the order in which they are read: person (position in `entities`
-        or null), person_rule, and key, a hash of source and record_id.
+        frames of at most `PART_ROWS` rows, in the order in which they are read: person (position in
+        `entities` or null), person_rule, and key, a hash of source and record_id.
     by_person
         person_entity_id, at: the latest interaction of every person who has one.
     by_organisation
@@ -74,8 +74,10 @@ class Tied:
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """What is told of the interactions, in parts, with person and person_rule."""
-        for number, tie in enumerate(self.ties):
-            part = self.interactions.slice(number * PART_ROWS, PART_ROWS).select(_TOLD).collect()
+        offset = 0
+        for tie in self.ties:
+            part = self.interactions.slice(offset, tie.height).select(_TOLD).collect()
+            offset += tie.height
             if not _key_hashes(part).equals(tie["key"]):
                 raise RuntimeError("conformed.interactions came in another order when it was read again")
             yield part.hstack(tie.drop("key"))

@@ -27,6 +27,7 @@ from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.golden.lead_states import unknown_statuses
 from crm_hygiene.golden.leads import conversion_notes, live_leads
 from crm_hygiene.golden.provenance import Provenance
+from crm_hygiene.golden.reach import PEOPLE
 from crm_hygiene.golden.relationships import build_relationships
 from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.deliverability import undeliverable
@@ -88,7 +89,7 @@ def _build_firms(
 
 
 def build_golden(
-    people: pl.DataFrame,
+    people: pl.LazyFrame,
     person_members: pl.DataFrame,
     organisations: pl.DataFrame,
     organisation_members: pl.DataFrame,
@@ -113,9 +114,9 @@ def build_golden(
     `questions` is linked.questions; without it every golden row counts as unique.
     `pins` is stewardship.pins; without it nothing is pinned. `users`, `opportunities` and `versions`
     (conformed.person_versions) count as empty where they are left out. Frames are conformed.* and
-    linked.*_members, the interactions lazy: of so many only what is asked for is read. Entities whose every
-    record is deleted have no row, while their statements of consent stay in the ledger. `memory` is what is
-    known of consent besides.
+    linked.*_members, people and interactions lazy: of so many only what is asked for is read. Entities whose
+    every record is deleted have no row, while their statements of consent stay in the ledger. `memory` is
+    what is known of consent besides.
     """
     log = contract_of(PINS).empty() if pins is None else pins
     users = contract_of("conformed.users").empty() if users is None else users
@@ -136,14 +137,15 @@ def build_golden(
             systems,
             questions,
         )
-        affiliations = affiliate_people(people, organisations, organisation_members, systems)
-        bounced = undeliverable(interactions, people, "email_normalised", rules.bounces, systems)
+        resolved = people.select(PEOPLE).collect()
+        affiliations = affiliate_people(resolved, organisations, organisation_members, systems)
+        bounced = undeliverable(interactions, resolved, "email_normalised", rules.bounces, systems)
         persons = gather_people(people, person_members, affiliations, rules, systems, bounced)
         living = person_members.filter(pl.col("entity_id").is_in(persons.entities.implode()))
         firms = pending_firms.result()
 
         pending_consent = beside.submit(
-            effective_consent, people, living, consents, interactions, systems, bounced, memory
+            effective_consent, resolved, living, consents, interactions, systems, bounced, memory
         )
         person_pins = pins_of_entities(log, person_members, "contacts")
         person_choices = choose_fields(persons, "contacts", rules, as_of, person_pins)
@@ -153,10 +155,10 @@ def build_golden(
         pending_contacts = beside.submit(
             build_contacts, persons, person_choices, consent.contacts, rules, as_of, questions
         )
-        tied = tie_people(interactions, people, living, systems)
+        tied = tie_people(interactions, resolved, living, systems)
         inquiries = follow_inquiries(
             live_leads(people, living),
-            people,
+            resolved,
             living,
             organisations,
             firms.living,

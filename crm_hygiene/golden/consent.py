@@ -16,6 +16,7 @@ import polars as pl
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.consent_anchors import (
     KINDS,
+    PERSON_ANCHORS,
     is_known,
     lift,
     opt_out_anchors,
@@ -105,7 +106,7 @@ def effective_consent(
     numbered = members.join(
         pl.DataFrame({"entity_id": entities}).with_row_index("entity"), on="entity_id", how="left"
     ).select("source", "record_id", "entity")
-    owned = people.join(numbered, on=["source", "record_id"], how="inner")
+    owned = people.select(PERSON_ANCHORS).join(numbered, on=["source", "record_id"], how="inner")
     stated = stated_anchors(statements, systems)
     anchors = lift(statements, opt_out_anchors(statements, stated, people, systems), rules)
     ties = _tie(anchors, record_anchors(owned, "entity", systems, anchors))

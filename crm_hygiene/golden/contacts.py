@@ -18,7 +18,7 @@ from crm_hygiene.survivorship.rules import Rules, survivorship_columns
 
 
 def gather_people(
-    people: pl.DataFrame,
+    people: pl.LazyFrame,
     members: pl.DataFrame,
     affiliations: pl.DataFrame,
     rules: Rules,
@@ -27,16 +27,17 @@ def gather_people(
 ) -> Candidates:
     """Live person records by entity, each with the organisation entity it belongs to.
 
+    `people` is conformed.people, lazy: of so many wide rows only the columns chosen from are read.
     `undeliverable` are normalised addresses that mail does not reach.
     """
     columns = [*survivorship_columns("contacts"), *columns_judged(rules, "contacts")]
-    stated = [c for c in people.columns if c in {*NEEDED, *columns}]
+    stated = [c for c in people.collect_schema().names() if c in {*NEEDED, *columns}]
     joined = people.select(
         *stated,
         is_bounced=pl.col("email_normalised").is_in(undeliverable.implode()).fill_null(False),
-    ).join(affiliations, on=["source", "record_id"], how="left")
+    ).join(affiliations.lazy(), on=["source", "record_id"], how="left")
     return gather_candidates(
-        without_placeholders(joined, rules.contacts), members, systems, columns, rules.times
+        without_placeholders(joined.collect(), rules.contacts), members, systems, columns, rules.times
     )
 
 

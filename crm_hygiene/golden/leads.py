@@ -34,12 +34,13 @@ _LOOKED_AT = [
 ]
 
 
-def live_leads(people: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+def live_leads(people: pl.LazyFrame, members: pl.DataFrame) -> pl.DataFrame:
     """Rows of conformed.people that are leads and not deleted, with person_entity_id, sorted by key."""
-    shown = [c for c in contract_of("golden.leads").column_names if c in people.columns]
+    shown = [c for c in contract_of("golden.leads").column_names if c in people.collect_schema().names()]
     return (
         people.filter(pl.col("person_kind").is_in(LEAD_KINDS) & ~pl.col("is_deleted").fill_null(False))
         .select(*shown, *_LOOKED_AT)
+        .collect()
         .join(members.select(*KEYS, person_entity_id="entity_id"), on=KEYS, how="inner")
         .sort(KEYS)
     )

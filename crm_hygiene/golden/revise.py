@@ -23,7 +23,7 @@ from crm_hygiene.golden.hierarchy import without_circles
 from crm_hygiene.golden.inputs import KEYS, Inputs, differing
 from crm_hygiene.golden.inquiries import follow_inquiries
 from crm_hygiene.golden.lead_rules import LeadRules
-from crm_hygiene.golden.leads import LEAD_KINDS, live_leads
+from crm_hygiene.golden.leads import live_leads
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.reach import Resolved, touched_organisations, touched_people
 from crm_hygiene.golden.relationships import build_relationships
@@ -156,7 +156,7 @@ def revise_golden(
 
     mine = here.person_members.filter(is_person)
     persons = gather_people(
-        _records(now.people, mine), mine, here.affiliations, rules, systems, here.bounced[0]
+        _records(now.people, mine).lazy(), mine, here.affiliations, rules, systems, here.bounced[0]
     )
     person_choices = choose_fields(
         persons, "contacts", rules, as_of, pins_of_entities(pins, here.person_members, "contacts")
@@ -178,7 +178,7 @@ def revise_golden(
     whole = {table: pl.concat(parts) for table, parts in tables.items()}
     tied = tie_people(interactions, here.people, here.living_people, systems)
     inquiries = follow_inquiries(
-        live_leads(_leads(now.people), here.living_people),
+        live_leads(now.people, here.living_people),
         here.people,
         here.living_people,
         here.organisations,
@@ -233,11 +233,6 @@ def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool
 def _records(records: pl.LazyFrame, members: pl.DataFrame) -> pl.DataFrame:
     """The rows of a conformed table that are `members`."""
     return records.join(members.lazy().select(KEYS), on=KEYS, how="semi").collect()
-
-
-def _leads(people: pl.LazyFrame) -> pl.DataFrame:
-    """Rows of conformed.people that may be leads."""
-    return people.filter(pl.col("person_kind").is_in(LEAD_KINDS)).collect()
 
 
 def _against(live: pl.DataFrame, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -114,7 +114,7 @@ def choice_of_cell(night: Night, kind: EntityKind, entity_id: str, column: str) 
         records, table = own, "accounts"
     rules, as_of = night.survivorship, as_of_night(night)
     golden = build_golden(
-        people,
+        people.lazy(),
         person_members,
         organisations,
         organisation_members,

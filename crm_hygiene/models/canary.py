@@ -20,6 +20,7 @@ from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.evaluation.truth import Truth
 from crm_hygiene.fingerprint import content_of
 from crm_hygiene.golden import build_golden
+from crm_hygiene.golden.consent_anchors import PERSON_ANCHORS
 from crm_hygiene.golden.difference import TableDifference, table_difference
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
@@ -229,9 +230,9 @@ def _golden(
     def read(table: str) -> pl.DataFrame:
         return lake.read(contract_of(table))
 
-    people, organisations = read("conformed.people"), read("conformed.organisations")
-    consents, interactions = read("conformed.consents"), lake.scan(contract_of("conformed.interactions"))
-    landed = interactions.select(pl.col("landed_at").max()).collect()
+    organisations, consents = read("conformed.organisations"), read("conformed.consents")
+    people, interactions = (lake.scan(contract_of(f"conformed.{t}")) for t in ("people", "interactions"))
+    landed = [frame.select(pl.col("landed_at").max()).collect() for frame in (people, interactions)]
     person_members = members if kind == "person" else read("linked.person_members")
     golden = build_golden(
         people,
@@ -241,7 +242,7 @@ def _golden(
         consents,
         interactions,
         night.survivorship,
-        end_of_week(latest_landing(people, organisations, consents, landed)),
+        end_of_week(latest_landing(organisations, consents, *landed)),
         night.systems,
         pins=read("stewardship.pins"),
         questions=read("linked.questions"),
@@ -249,7 +250,9 @@ def _golden(
         opportunities=read("conformed.opportunities"),
         versions=read("conformed.person_versions"),
         lead_rules=night.lead_rules,
-        memory=memory_of(night, people, consents, interactions, person_members),
+        memory=memory_of(
+            night, people.select(PERSON_ANCHORS).collect(), consents, interactions, person_members
+        ),
     )
     built = {f"golden.{name}": getattr(golden, name) for name in GOLDEN if name != "activities"}
     built["golden.activities"] = golden.activities.collect()

@@ -45,9 +45,16 @@ def build(
     if seed is not None:
         inputs = [f.sample(fraction=1, shuffle=True, seed=seed) for f in inputs]
         further = {n: f.sample(fraction=1, shuffle=True, seed=seed) for n, f in further.items()}
-    *tables, events = inputs
+    records, *tables, events = inputs
     return build_golden(
-        *tables, events.lazy(), rules or load_rules(), r.AS_OF, r.SYSTEMS, lead_rules=lead_rules, **further
+        records.lazy(),
+        *tables,
+        events.lazy(),
+        rules or load_rules(),
+        r.AS_OF,
+        r.SYSTEMS,
+        lead_rules=lead_rules,
+        **further,
     )
 
 

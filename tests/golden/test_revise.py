@@ -159,9 +159,10 @@ def memory(night: dict[str, Rows]) -> ConsentMemory:
 
 def whole(night: dict[str, Rows]) -> Golden:
     given = frames(night)
-    events = given.pop("interactions").lazy()
+    records, events = given.pop("people").lazy(), given.pop("interactions").lazy()
     return build_golden(
         **given,
+        people=records,
         interactions=events,
         rules=RULES,
         as_of=r.AS_OF,

@@ -57,7 +57,7 @@ class Chain:
 
 def golden(person: Chain, firm: Chain, firms: pl.DataFrame) -> Golden:
     return build_golden(
-        person.crowd.records(),
+        person.crowd.records().lazy(),
         person.members,
         firm.crowd.records(),
         firms,

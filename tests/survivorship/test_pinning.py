@@ -79,7 +79,7 @@ class Place:
             schema=dict.fromkeys(["source", "record_id", "account_entity_id"], pl.String)
         )
         bounced = pl.Series([], dtype=pl.String)
-        pool = gather_people(people, members, affiliations, rules, r.SYSTEMS, bounced)
+        pool = gather_people(people.lazy(), members, affiliations, rules, r.SYSTEMS, bounced)
         pins = pins_of_entities(lake.read(contract_of("stewardship.pins")), members, "contacts")
         self.choices = choose_fields(pool, "contacts", rules, r.AS_OF, pins)
         consent = pl.DataFrame(
