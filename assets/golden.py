@@ -293,9 +293,9 @@ def _whole(night: Night) -> Tables:
     people, interactions = (
         lake.scan(contract_of(f"conformed.{table}")) for table in ("people", "interactions")
     )
-    consents, person_members = (
-        lake.read(contract_of(table)) for table in ("conformed.consents", "linked.person_members")
-    )
+    consents = lake.read(contract_of("conformed.consents"))
+    members = lake.scan(contract_of("linked.person_members"))
+    person_members = members.select("source", "record_id", "entity_id").collect()
     memory = memory_of(night, people.select(PERSON_ANCHORS).collect(), consents, interactions, person_members)
     golden = build_golden(
         people,

@@ -27,7 +27,7 @@ from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.golden.lead_states import unknown_statuses
 from crm_hygiene.golden.leads import conversion_notes, live_leads
 from crm_hygiene.golden.provenance import Provenance
-from crm_hygiene.golden.reach import PEOPLE
+from crm_hygiene.golden.reach import ORGANISATIONS, PEOPLE
 from crm_hygiene.golden.relationships import build_relationships
 from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.deliverability import undeliverable
@@ -143,6 +143,8 @@ def build_golden(
         persons = gather_people(people, person_members, affiliations, rules, systems, bounced)
         living = person_members.filter(pl.col("entity_id").is_in(persons.entities.implode()))
         firms = pending_firms.result()
+        # Of the wide rows nothing else is asked any more.
+        organisations = organisations.select(ORGANISATIONS)
 
         pending_consent = beside.submit(
             effective_consent, resolved, living, consents, interactions, systems, bounced, memory

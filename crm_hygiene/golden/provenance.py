@@ -159,7 +159,7 @@ def _rules_in_words(frame: pl.DataFrame, choice: Choice) -> pl.Series:
         "candidate_count",
         "source",
         pl.col("trust").round(2),
-        pl.when(pl.col("decided") == "validity").then("test").alias("test"),
+        pl.when(pl.col("decided") == "validity").then(pl.col("test").cast(pl.String)).alias("test"),
         pl.when(pl.col("decided") == "only").then("size").alias("size"),
     )
     texts = said.unique().with_columns(rule=_rule_text(choice))

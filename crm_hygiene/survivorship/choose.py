@@ -24,6 +24,9 @@ _SEPARATOR = "\x1f"
 # strategy, or the tie-break.
 DECISIONS = pl.Enum(["only", "agreed", "pinned", "cleared", *STRATEGIES, "tie"])
 
+# Names of validity tests, of which rules have few: a number per entity and field is kept, not a text.
+TESTS = pl.Categorical()
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -129,7 +132,7 @@ def choose(
         pl.lit(None, dtype=pl.UInt32).alias("runner_up"),
         "candidate_count",
         pl.lit("only", dtype=DECISIONS).alias("decided"),
-        pl.lit(None, dtype=pl.String).alias("test"),
+        pl.lit(None, dtype=TESTS).alias("test"),
     )
     many = counts.filter(pl.col("candidate_count") > 1).select("entity", "candidate_count")
     contested = stating.join(many, on="entity", how="inner", maintain_order="left")
@@ -210,7 +213,7 @@ def _winners(ordered: pl.DataFrame, criteria: list[Criterion]) -> pl.DataFrame:
         "runner_up",
         "candidate_count",
         decided.otherwise(pl.lit("tie")).cast(DECISIONS).alias("decided"),
-        test.otherwise(pl.lit(None, dtype=pl.String)).alias("test"),
+        test.otherwise(pl.lit(None, dtype=pl.String)).cast(TESTS).alias("test"),
     )
 
 
