@@ -2,7 +2,8 @@
 
 A step computes all its tables, each passes its gate, and only when every one has passed are they
 published, one Delta commit each. Rows that break a row-level check go to quality.quarantine; a
-critical check that fails stops the step, and Dagster runs nothing downstream of it.
+critical check that fails stops the step, and Dagster runs nothing downstream of it. A table too large to
+hold comes in parts, each of which passes the gate while it is written; one that does not aborts the commit.
 """
 
 import json
@@ -35,12 +36,16 @@ from crm_hygiene.night import Night
 from crm_hygiene.progress import counted, tell
 from crm_hygiene.revision import Revision, StreamedRevision
 from expectations.gate import GateResult, quarantine_rows, run_gate
+from expectations.reasons import NOT_EVALUATED, rows_text
 from expectations.suite import named_checks
 
 Parts = Iterable[pl.DataFrame]
 _PART_ROWS = 100_000
 # A table of so many rows takes long enough to be told of.
 _TOLD_ROWS = 20_000
+# So many fresh rows of a table in parts are held, to tell what the night changed.
+_BROUGHT_ROWS = 1_000_000
+_NOT_PUBLISHED = "not published, the last good version stays: "
 
 # Its commit names the linkage models that made the entities everything downstream is made from.
 _MEMBERS = "linked.person_members"
@@ -62,7 +67,7 @@ class Step:
         tables whose state decides whether the step has to run.
     compute
         all rows of every table of `tables`; a table too large to hold comes as its parts, one of which the
-        night made only some rows as a revision.
+        night made only some rows as a revision. Each part is gated by itself: no key may be in two of them.
     again
         given the refused rows of the step's one table, their records' next best rows.
     made_from
@@ -190,22 +195,32 @@ class _Gated:
     fresh: pl.DataFrame | None = None
 
 
-def _summed(results: list[pl.DataFrame]) -> pl.DataFrame:
-    """Gate results of several parts of one table as one row per check."""
-    if len(results) == 1:
+def _summed(results: list[pl.DataFrame], passed: int = 0) -> pl.DataFrame:
+    """Gate results of several parts of one table as one row per check, as if it had been gated whole.
+
+    `passed` more rows have passed every check that could have stopped them.
+    """
+    if len(results) == 1 and not passed:
         return results[0]
-    return (
+    failed = pl.when(pl.col("failed_count").count() > 0).then(pl.col("failed_count").sum())
+    summed = (
         pl.concat(results)
         .group_by("run_id", "table_name", "check_name", "column_name", "severity", maintain_order=True)
         .agg(
             pl.col("is_passed").all(),
-            pl.col("row_count").sum(),
-            pl.col("failed_count").sum(),
-            pl.col("examples").explode(empty_as_null=False, keep_nulls=False).head(10),
-            pl.col("observed").last(),
+            pl.col("row_count").sum() + passed,
+            failed,
+            pl.col("examples").explode(empty_as_null=False, keep_nulls=False).unique().bottom_k(10).sort(),
+            # A part in which the check raised tells more than those in which it did not.
+            pl.col("observed").sort_by(~pl.col("observed").str.starts_with(NOT_EVALUATED)).first(),
             pl.col("checked_at").last(),
         )
     )
+    observed = [
+        text if count is None or text.startswith(NOT_EVALUATED) else rows_text(count, rows)
+        for text, count, rows in summed.select("observed", "failed_count", "row_count").iter_rows()
+    ]
+    return summed.with_columns(pl.Series("observed", observed, dtype=pl.String))
 
 
 _FRESH = "_is_fresh"
@@ -228,21 +243,35 @@ def _gate(night: Night, contract: Contract, table: pl.DataFrame | Revision, agai
     result = run_gate(contract, frame, night.run_id, night.started_at, fresh=fresh)
     del frame, fresh
     frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
-    while again is not None and quarantined[-1].height and not stopped:
+    if again is not None and not stopped:
+        for fallback in _next_best(night, contract, quarantined, again):
+            frames.append(fallback.clean)
+            stopped = fallback.is_stopped
+    brought = contract.shape(table.fresh) if isinstance(table, Revision) else None
+    if any(part.height for part in quarantined):
+        brought = None
+    return _Gated(contract, frames, quarantined, result.results, stopped, brought)
+
+
+def _next_best(
+    night: Night, contract: Contract, quarantined: list[pl.DataFrame], again: Again
+) -> Iterator[GateResult]:
+    """Gates of the next best rows of refused records, until none is refused or a critical check stops them.
+
+    `quarantined` are all rows refused so far, the last ones those just refused; those of each gate are added.
+    """
+    while quarantined[-1].height:
         refused = pl.concat(quarantined).select(REFUSED_COLUMNS)
         # A record that has found its good row is done; only those just refused look further.
         last = quarantined[-1].select("source", "record_id").unique()
         next_best = again(night, refused).join(last, on=["source", "record_id"], how="semi")
         if next_best.height == 0:
-            break
-        fallback = run_gate(contract, contract.shape(next_best), night.run_id, night.started_at)
-        frames.append(fallback.clean)
-        quarantined.append(fallback.quarantined)
-        stopped = stopped or fallback.is_stopped
-    brought = contract.shape(table.fresh) if isinstance(table, Revision) else None
-    if any(part.height for part in quarantined):
-        brought = None
-    return _Gated(contract, frames, quarantined, result.results, stopped, brought)
+            return
+        result = run_gate(contract, contract.shape(next_best), night.run_id, night.started_at)
+        quarantined.append(result.quarantined)
+        yield result
+        if result.is_stopped:
+            return
 
 
 def _record(night: Night, gated: _Gated) -> None:
@@ -266,53 +295,98 @@ def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:
         yield pl.concat(held)
 
 
+@dataclass
+class _GatedParts:
+    """The rows of a table that pass its gate, part by part, and what the gates found; comes once.
+
+    Rows of `kept` passed the gate of an earlier night. Rows that a part's gate refuses go to quarantine; when
+    all parts are through, their records' next best rows follow as the last ones. Without `again` the rows are
+    derived and have no file to go back to: a refused one is a mistake of ours and stops the table.
+
+    Attributes
+    ----------
+    brought
+        the fresh rows, None where they are too many or some were refused.
+    """
+
+    night: Night
+    contract: Contract
+    kept: Parts
+    fresh: Parts
+    again: Again | None
+    results: list[pl.DataFrame] = field(default_factory=list)
+    quarantined: list[pl.DataFrame] = field(default_factory=list)
+    brought: list[pl.DataFrame] | None = field(default_factory=list)
+    passed: int = 0
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """The rows that pass, in parts; GateStopped, with everything recorded, where the table may not."""
+        name = self.contract.table
+        for part in counted(self.kept, f"keeping rows of {name}", unit="rows", size=len):
+            self.passed += part.height
+            yield part
+        is_stopped, reason = False, ""
+        for part in counted(_gathered(self.fresh), f"checking and writing {name}", unit="rows", size=len):
+            result = self._gate(part)
+            is_stopped |= result.is_stopped or (self.again is None and result.quarantined.height > 0)
+            if not is_stopped:
+                yield result.clean
+            elif self.again is None:
+                break
+            # Otherwise what the gates of the parts to come find is told, though nothing is published.
+        if self.again is not None and self.quarantined and not is_stopped:
+            self.quarantined = [pl.concat(self.quarantined)]
+            for fallback in _next_best(self.night, self.contract, self.quarantined, self.again):
+                is_stopped, reason = fallback.is_stopped, _failures(fallback.results)
+                if not is_stopped:
+                    yield fallback.clean
+        self._record(is_stopped)
+        if is_stopped:
+            raise GateStopped(reason or _failures(self.found))
+
+    def _gate(self, part: pl.DataFrame) -> GateResult:
+        night, shaped = self.night, self.contract.shape(part)
+        result: GateResult = run_gate(self.contract, shaped, night.run_id, night.started_at)
+        self.results.append(result.results)
+        if result.quarantined.height:
+            self.quarantined.append(result.quarantined)
+            self.brought = None
+        if self.brought is not None:
+            self.brought.append(result.clean)
+            if sum(map(len, self.brought)) > _BROUGHT_ROWS:
+                self.brought = None
+        return result
+
+    @property
+    def found(self) -> pl.DataFrame:
+        """What the gates of all parts found, one row per check."""
+        return _summed(self.results, self.passed) if self.results else contract_of(GATES).empty()
+
+    def _record(self, is_stopped: bool) -> None:
+        if not self.results:
+            night, none = self.night, self.contract.empty()
+            self.results.append(run_gate(self.contract, none, night.run_id, night.started_at).results)
+        none = self.contract.empty().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))
+        _record(self.night, _Gated(self.contract, [], [none, *self.quarantined], self.found, is_stopped))
+
+
 def _publish_parts(
-    night: Night, contract: Contract, parts: Parts | StreamedRevision, metadata: dict[str, str]
+    night: Night,
+    contract: Contract,
+    table: Parts | StreamedRevision,
+    again: Again | None,
+    metadata: dict[str, str],
 ) -> tuple[Publication, pl.DataFrame, pl.DataFrame | None]:
     """Gate and publish a table part by part; a part that is stopped aborts the one commit.
 
     Returns its results, and the fresh rows of a revision.
     """
-    results: list[pl.DataFrame] = []
-    brought: list[pl.DataFrame] = [contract.empty()]
-    kept = parts.kept if isinstance(parts, StreamedRevision) else ()
-    fresh = parts.fresh if isinstance(parts, StreamedRevision) else parts
-    passed = 0
-
-    def gated() -> Iterator[pl.DataFrame]:
-        nonlocal passed
-        for part in counted(kept, f"keeping rows of {contract.table}", unit="rows", size=len):
-            passed += part.height
-            yield part
-        told = counted(_gathered(fresh), f"checking and writing {contract.table}", unit="rows", size=len)
-        for part in told:
-            result: GateResult = run_gate(contract, contract.shape(part), night.run_id, night.started_at)
-            results.append(result.results)
-            if result.is_stopped or result.quarantined.height:
-                # Derived rows have no file to go back to: a refused one is a mistake of ours.
-                _record(night, _Gated(contract, [], [result.quarantined], _summed(results), True))
-                raise GateStopped(f"{contract.table}: {_failures(result.results)}")
-            if isinstance(parts, StreamedRevision):
-                brought.append(result.clean)
-            yield result.clean
-
-    publication = night.lake.publish_parts(contract, gated(), metadata)
-    if passed and not results:
-        results.append(run_gate(contract, contract.empty(), night.run_id, night.started_at).results)
-    summed = _summed(results) if results else contract_of(GATES).empty()
-    # Rows that stay have passed every check that could have stopped them, in the night they were made.
-    summed = summed.with_columns(pl.col("row_count") + passed)
-    _record(
-        night,
-        _Gated(
-            contract,
-            [],
-            [contract.empty().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))],
-            summed,
-            False,
-        ),
-    )
-    return publication, summed, pl.concat(brought) if isinstance(parts, StreamedRevision) else None
+    is_revision = isinstance(table, StreamedRevision)
+    kept, fresh = (table.kept, table.fresh) if isinstance(table, StreamedRevision) else ((), table)
+    gated = _GatedParts(night, contract, kept, fresh, again)
+    publication = night.lake.publish_parts(contract, gated, metadata)
+    brought = None if gated.brought is None else pl.concat([contract.empty(), *gated.brought])
+    return publication, gated.found, brought if is_revision else None
 
 
 def _failures(results: pl.DataFrame) -> str:
@@ -391,8 +465,7 @@ def run_step(
             # Only the evaluations: yielding a result for the asset would claim it was published.
             yield from _check_results(gated.contract, gated.results)
         raise dg.Failure(
-            "not published, the last good version stays: "
-            + " | ".join(f"{g.contract.table}: {_failures(g.results)}" for g in stopped),
+            _NOT_PUBLISHED + " | ".join(f"{g.contract.table}: {_failures(g.results)}" for g in stopped),
             allow_retries=False,
         )
     # Streamed tables first: their gate runs while they are written and may still stop the step.
@@ -405,7 +478,13 @@ def run_step(
             publication = night.lake.publish(contract, pl.concat(gated.frames), metadata)
             del gated
         else:
-            publication, results, fresh = _publish_parts(night, contract, parts.pop(table), metadata)
+            try:
+                publication, results, fresh = _publish_parts(
+                    night, contract, parts.pop(table), step.again, metadata
+                )
+            except GateStopped as stop:
+                yield from _check_results(contract, gate_log(night.lake, night.run_id).last([table])[table])
+                raise dg.Failure(f"{_NOT_PUBLISHED}{table}: {stop}", allow_retries=False) from stop
         log(
             f"{table}: {publication.row_count:,} rows, "
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")

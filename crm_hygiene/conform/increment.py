@@ -12,20 +12,29 @@ from collections.abc import Mapping as Versions
 
 import polars as pl
 
-from crm_hygiene.conform.build import STATEMENTS, conform_sources, feeding, raw_rows
+from crm_hygiene.conform.build import conform_sources, feeding, is_snapshot, raw_rows
 from crm_hygiene.conform.document_lines import DOCUMENT_OF
+from crm_hygiene.conform.parts import STREAMED, conform_sources_in_parts
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
-from crm_hygiene.revision import Revision
+from crm_hygiene.revision import Revision, StreamedRevision
 
 _RECORD = ["source", "record_id"]
 
+# Rows of a streamed table kept at a time.
+_KEPT_ROWS = 250_000
 
-def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> Revision:
+
+def conform_changes(
+    night: Night, table: str, since: Versions[str, int | None]
+) -> Revision | StreamedRevision:
     """What `conform_table` gives: what stays of the live table, and the records that were told of anew.
+
+    Of the tables of `STREAMED` both come in parts. No record is in two parts, kept or fresh: what is kept is
+    without the records and sources that are conformed again.
 
     Parameters
     ----------
@@ -56,6 +65,10 @@ def conform_changes(night: Night, table: str, since: Versions[str, int | None]) 
     kept = night.lake.scan(contract).filter(~pl.col("source").is_in(whole))
     if touched:
         kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
+    if table in STREAMED:
+        return StreamedRevision(
+            kept.collect_batches(chunk_size=_KEPT_ROWS), conform_sources_in_parts(night, contract, again)
+        )
     return Revision(kept.collect(), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
 
 
@@ -67,6 +80,8 @@ def _refused(night: Night, contract: Contract) -> pl.DataFrame:
 
 def _told_anew(night: Night, mapping: Mapping, table: str, version: int | None) -> pl.Series | None:
     """Ids of the records in rows that landed after `version`; None if any record may have changed."""
+    if version is None and night.lake.exists(f"landing.{mapping.source}"):
+        return None  # a source that is new
     added = rows_added_since(night.lake, landing_contract(mapping), version)
     if added is None:
         return None
@@ -78,6 +93,5 @@ def _told_anew(night: Night, mapping: Mapping, table: str, version: int | None) 
 
 def _is_entangled(mapping: Mapping, table: str) -> bool:
     """Whether a landed row may change rows of other records than its own."""
-    is_snapshot = mapping.delivery == "snapshot" and table != STATEMENTS
     with_documents = DOCUMENT_OF.get(table, ("", ""))[0] in mapping.tables
-    return is_snapshot or table == "payments" or with_documents
+    return is_snapshot(mapping, table) or table == "payments" or with_documents
