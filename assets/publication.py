@@ -384,7 +384,8 @@ def _publish_parts(
     is_revision = isinstance(table, StreamedRevision)
     kept, fresh = (table.kept, table.fresh) if isinstance(table, StreamedRevision) else ((), table)
     gated = _GatedParts(night, contract, kept, fresh, again)
-    publication = night.lake.publish_parts(contract, gated, metadata)
+    # What is made from landed rows is what all other steps read: the same rows need not make them run again.
+    publication = night.lake.publish_parts(contract, gated, metadata, tells_content=again is not None)
     brought = None if gated.brought is None else pl.concat([contract.empty(), *gated.brought])
     return publication, gated.found, brought if is_revision else None
 

@@ -152,7 +152,7 @@ def _identity(mapping: Mapping, table: str) -> list[str]:
 
 
 def latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
-    """The newest row of each record: by the source's own change time, then by landing, file and row.
+    """The newest row of each record: by the source's own change time, then by landing, file, row and block.
 
     Rows without a record id cannot be told apart and all stay, for the gate to refuse.
     """
@@ -163,7 +163,7 @@ def latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     order = ["_modified", "landed_at", "file", "row_number"]
     newest = (
         _with_modified(frame.filter(repeated), mapping)
-        .sort(order, nulls_last=False)
+        .sort(order, nulls_last=False, maintain_order=True)
         .unique("record_id", keep="last", maintain_order=True)
         .drop("_modified")
     )

@@ -153,6 +153,8 @@ def _unmark_superseded(
     parts = -(-repeated.height // _COMPARED_ROWS)
     for part in range(parts):
         mine = repeated.filter(pl.col("hash") % parts == part)
+        if mine.is_empty():
+            continue
         asked = [np.zeros_like(mark) for mark in marks]
         for block, mark in enumerate(asked):
             mark[mine.filter(pl.col(_BLOCK) == block)[_POSITION].to_numpy()] = True
