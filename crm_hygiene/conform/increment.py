@@ -8,6 +8,7 @@ belong here: whether the live table was made by the same rules (`assets.conforme
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Versions
 
 import polars as pl
@@ -66,10 +67,12 @@ def conform_changes(
     if touched:
         kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
     if table in STREAMED:
-        return StreamedRevision(
-            kept.collect_batches(chunk_size=_KEPT_ROWS), conform_sources_in_parts(night, contract, again)
-        )
+        return StreamedRevision(_in_parts(kept), conform_sources_in_parts(night, contract, again))
     return Revision(kept.collect(), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
+
+
+def _in_parts(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    yield from rows.collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets import conformed, publication
+from assets import conformed, gating, publication
 from assets.gate_log import GATES
 from assets.publication import run_step
 from crm_hygiene.config import Config
@@ -123,7 +123,7 @@ def _tiny(chance: Random) -> Iterator[None]:
         mock.patch.object(parts, "_KEY_ROWS", chance.randint(1, 5)),
         mock.patch.object(parts, "_COMPARED_ROWS", chance.randint(1, 4)),
         mock.patch.object(build, "TOGETHER_ROWS", chance.randint(1, 5)),
-        mock.patch.object(publication, "_PART_ROWS", chance.randint(3, 9)),
+        mock.patch.object(gating, "_TOGETHER_ROWS", chance.randint(3, 9)),
     ):
         yield
 
