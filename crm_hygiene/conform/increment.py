@@ -63,16 +63,22 @@ def conform_changes(
         if records.len():
             touched.append(pl.DataFrame({"source": mapping.source, "record_id": records}))
             again.append((mapping, records))
-    kept = night.lake.scan(contract).filter(~pl.col("source").is_in(whole))
-    if touched:
-        kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
+    anew = pl.concat([contract.empty().select(_RECORD), *touched]).lazy()
+
+    def kept(live: pl.LazyFrame) -> pl.DataFrame:
+        stays = live.filter(~pl.col("source").is_in(whole))
+        return stays.join(anew, on=_RECORD, how="anti").collect()
+
+    live = night.lake.scan(contract)
     if table in STREAMED:
-        return StreamedRevision(_in_parts(kept), conform_sources_in_parts(night, contract, again))
-    return Revision(kept.collect(), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
+        return StreamedRevision(map(kept, _slices(live)), conform_sources_in_parts(night, contract, again))
+    return Revision(kept(live), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
 
 
-def _in_parts(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    yield from rows.collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)
+def _slices(rows: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """All rows, a part at a time: a stream of batches would read ahead as far as memory goes."""
+    for start in range(0, rows.select(pl.len()).collect().item(), _KEPT_ROWS):
+        yield rows.slice(start, _KEPT_ROWS)
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:
