@@ -2,12 +2,13 @@
 
 A step computes all its tables, each passes its gate, and only when every one has passed are they
 published, one Delta commit each. Rows that break a row-level check go to quality.quarantine; a
-critical check that fails stops the step, and Dagster runs nothing downstream of it.
+critical check that fails stops the step, and Dagster runs nothing downstream of it. A table too large to
+hold comes in parts, each of which passes the gate while it is written; one that does not aborts the commit.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,8 @@ import dagster as dg
 import polars as pl
 
 from assets.check_words import check_description, check_metadata
-from assets.gate_log import GATES, gate_log
+from assets.gate_log import gate_log
+from assets.gating import Again, Gated, GatedParts, Parts, failures, gate, record
 from assets.presentation import (
     Lineage,
     lineage_metadata,
@@ -26,27 +28,23 @@ from assets.presentation import (
     where_to_look,
 )
 from assets.resources import NightResource
-from crm_hygiene.conform import REFUSED_COLUMNS
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Publication
 from crm_hygiene.night import Night
-from crm_hygiene.progress import counted, tell
+from crm_hygiene.progress import tell
 from crm_hygiene.revision import Revision, StreamedRevision
-from expectations.gate import GateResult, quarantine_rows, run_gate
 from expectations.suite import named_checks
 
-Parts = Iterable[pl.DataFrame]
-_PART_ROWS = 100_000
 # A table of so many rows takes long enough to be told of.
 _TOLD_ROWS = 20_000
+_NOT_PUBLISHED = "not published, the last good version stays: "
 
 # Its commit names the linkage models that made the entities everything downstream is made from.
 _MEMBERS = "linked.person_members"
 Tables = dict[str, pl.DataFrame | Revision | Parts | StreamedRevision]
 Compute = Callable[[Night], Tables]
-Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
 Figures = Callable[[Night], dict[str, Any]]
 
 
@@ -62,7 +60,7 @@ class Step:
         tables whose state decides whether the step has to run.
     compute
         all rows of every table of `tables`; a table too large to hold comes as its parts, one of which the
-        night made only some rows as a revision.
+        night made only some rows as a revision. Each part is gated by itself: no key may be in two of them.
     again
         given the refused rows of the step's one table, their records' next best rows.
     made_from
@@ -178,148 +176,24 @@ def _check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
     ]
 
 
-@dataclass
-class _Gated:
-    """One table after its gate; `fresh` are the rows a revision brought, where it refused none."""
-
-    contract: Contract
-    frames: list[pl.DataFrame]
-    quarantined: list[pl.DataFrame]
-    results: pl.DataFrame
-    is_stopped: bool
-    fresh: pl.DataFrame | None = None
-
-
-def _summed(results: list[pl.DataFrame]) -> pl.DataFrame:
-    """Gate results of several parts of one table as one row per check."""
-    if len(results) == 1:
-        return results[0]
-    return (
-        pl.concat(results)
-        .group_by("run_id", "table_name", "check_name", "column_name", "severity", maintain_order=True)
-        .agg(
-            pl.col("is_passed").all(),
-            pl.col("row_count").sum(),
-            pl.col("failed_count").sum(),
-            pl.col("examples").explode(empty_as_null=False, keep_nulls=False).head(10),
-            pl.col("observed").last(),
-            pl.col("checked_at").last(),
-        )
-    )
-
-
-_FRESH = "_is_fresh"
-
-
-def _staged(contract: Contract, table: pl.DataFrame | Revision) -> tuple[pl.DataFrame, pl.Series | None]:
-    """All rows of a table in the order of its key, and which of them its gate has not seen."""
-    if isinstance(table, pl.DataFrame):
-        return contract.shape(table).sort(contract.key, nulls_last=True), None
-    both = pl.concat(
-        contract.shape(rows).with_columns(pl.lit(is_fresh).alias(_FRESH))
-        for rows, is_fresh in ((table.kept, False), (table.fresh, True))
-    ).sort(contract.key, nulls_last=True)
-    return both.drop(_FRESH), both[_FRESH]
-
-
-def _gate(night: Night, contract: Contract, table: pl.DataFrame | Revision, again: Again | None) -> _Gated:
-    """Gate a table; records whose newest row is refused fall back to their last good row."""
-    frame, fresh = _staged(contract, table)
-    result = run_gate(contract, frame, night.run_id, night.started_at, fresh=fresh)
-    del frame, fresh
-    frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
-    while again is not None and quarantined[-1].height and not stopped:
-        refused = pl.concat(quarantined).select(REFUSED_COLUMNS)
-        # A record that has found its good row is done; only those just refused look further.
-        last = quarantined[-1].select("source", "record_id").unique()
-        next_best = again(night, refused).join(last, on=["source", "record_id"], how="semi")
-        if next_best.height == 0:
-            break
-        fallback = run_gate(contract, contract.shape(next_best), night.run_id, night.started_at)
-        frames.append(fallback.clean)
-        quarantined.append(fallback.quarantined)
-        stopped = stopped or fallback.is_stopped
-    brought = contract.shape(table.fresh) if isinstance(table, Revision) else None
-    if any(part.height for part in quarantined):
-        brought = None
-    return _Gated(contract, frames, quarantined, result.results, stopped, brought)
-
-
-def _record(night: Night, gated: _Gated) -> None:
-    """Keep what the gate found: its results once per run, its quarantine as the table's present one."""
-    gate_log(night.lake, night.run_id).add(gated.results, night.metadata())
-    rows = quarantine_rows(gated.contract, pl.concat(gated.quarantined))
-    night.lake.replace_rows(
-        contract_of("quality.quarantine"), rows, "table_name", gated.contract.table, night.metadata()
-    )
-
-
-def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:
-    """Small parts together: a gate has a fixed cost that a part of a few rows need not pay alone."""
-    held: list[pl.DataFrame] = []
-    for part in parts:
-        held.append(part)
-        if sum(frame.height for frame in held) >= _PART_ROWS:
-            yield pl.concat(held)
-            held = []
-    if held:
-        yield pl.concat(held)
-
-
 def _publish_parts(
-    night: Night, contract: Contract, parts: Parts | StreamedRevision, metadata: dict[str, str]
+    night: Night,
+    contract: Contract,
+    table: Parts | StreamedRevision,
+    again: Again | None,
+    metadata: dict[str, str],
 ) -> tuple[Publication, pl.DataFrame, pl.DataFrame | None]:
     """Gate and publish a table part by part; a part that is stopped aborts the one commit.
 
     Returns its results, and the fresh rows of a revision.
     """
-    results: list[pl.DataFrame] = []
-    brought: list[pl.DataFrame] = [contract.empty()]
-    kept = parts.kept if isinstance(parts, StreamedRevision) else ()
-    fresh = parts.fresh if isinstance(parts, StreamedRevision) else parts
-    passed = 0
-
-    def gated() -> Iterator[pl.DataFrame]:
-        nonlocal passed
-        for part in counted(kept, f"keeping rows of {contract.table}", unit="rows", size=len):
-            passed += part.height
-            yield part
-        told = counted(_gathered(fresh), f"checking and writing {contract.table}", unit="rows", size=len)
-        for part in told:
-            result: GateResult = run_gate(contract, contract.shape(part), night.run_id, night.started_at)
-            results.append(result.results)
-            if result.is_stopped or result.quarantined.height:
-                # Derived rows have no file to go back to: a refused one is a mistake of ours.
-                _record(night, _Gated(contract, [], [result.quarantined], _summed(results), True))
-                raise GateStopped(f"{contract.table}: {_failures(result.results)}")
-            if isinstance(parts, StreamedRevision):
-                brought.append(result.clean)
-            yield result.clean
-
-    publication = night.lake.publish_parts(contract, gated(), metadata)
-    if passed and not results:
-        results.append(run_gate(contract, contract.empty(), night.run_id, night.started_at).results)
-    summed = _summed(results) if results else contract_of(GATES).empty()
-    # Rows that stay have passed every check that could have stopped them, in the night they were made.
-    summed = summed.with_columns(pl.col("row_count") + passed)
-    _record(
-        night,
-        _Gated(
-            contract,
-            [],
-            [contract.empty().with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))],
-            summed,
-            False,
-        ),
-    )
-    return publication, summed, pl.concat(brought) if isinstance(parts, StreamedRevision) else None
-
-
-def _failures(results: pl.DataFrame) -> str:
-    failed = results.filter(~pl.col("is_passed"))
-    return "; ".join(
-        f"{name}: {observed}" for name, observed in failed.select("check_name", "observed").iter_rows()
-    )
+    if isinstance(table, StreamedRevision):
+        gated = GatedParts(night, contract, table.kept, table.fresh, again, brought=[contract.empty()])
+    else:
+        gated = GatedParts(night, contract, (), table, again)
+    # What is made from landed rows is what all other steps read: the same rows need not make them run again.
+    publication = night.lake.publish_parts(contract, gated, metadata, tells_content=again is not None)
+    return publication, gated.found, None if gated.brought is None else pl.concat(gated.brought)
 
 
 def _check_results(contract: Contract, results: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
@@ -379,20 +253,19 @@ def run_step(
     frames = {t: given for t, given in computed.items() if isinstance(given, pl.DataFrame | Revision)}
     parts = {t: given for t, given in computed.items() if not isinstance(given, pl.DataFrame | Revision)}
     computed.clear()
-    gates: dict[str, _Gated] = {}
+    gates: dict[str, Gated] = {}
     for table in (t for t in step.tables if t in frames):
         # Taken out, so that the rows as computed do not stay in memory beside those that passed.
         _tell_of(table, frames[table])
-        gates[table] = _gate(night, contract_of(table), frames.pop(table), step.again)
-        _record(night, gates[table])
+        gates[table] = gate(night, contract_of(table), frames.pop(table), step.again)
+        record(night, gates[table])
     stopped = [gated for gated in gates.values() if gated.is_stopped]
     if stopped:
         for gated in stopped:
             # Only the evaluations: yielding a result for the asset would claim it was published.
             yield from _check_results(gated.contract, gated.results)
         raise dg.Failure(
-            "not published, the last good version stays: "
-            + " | ".join(f"{g.contract.table}: {_failures(g.results)}" for g in stopped),
+            _NOT_PUBLISHED + " | ".join(f"{g.contract.table}: {failures(g.results)}" for g in stopped),
             allow_retries=False,
         )
     # Streamed tables first: their gate runs while they are written and may still stop the step.
@@ -405,7 +278,13 @@ def run_step(
             publication = night.lake.publish(contract, pl.concat(gated.frames), metadata)
             del gated
         else:
-            publication, results, fresh = _publish_parts(night, contract, parts.pop(table), metadata)
+            try:
+                publication, results, fresh = _publish_parts(
+                    night, contract, parts.pop(table), step.again, metadata
+                )
+            except GateStopped as stop:
+                yield from _check_results(contract, gate_log(night.lake, night.run_id).last([table])[table])
+                raise dg.Failure(f"{_NOT_PUBLISHED}{table}: {stop}", allow_retries=False) from stop
         log(
             f"{table}: {publication.row_count:,} rows, "
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")

@@ -54,17 +54,36 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def content_of(frame: pl.DataFrame) -> str:
-    """Order-independent fingerprint of the rows of `frame`.
+class Content:
+    """Order-independent fingerprint of rows that come in parts, all of the same columns.
 
     Polars' row hash is fixed for one Polars version, so the version is part of the text: after an
     upgrade a table counts as changed once.
     """
-    total = 0
-    mixed = 0
-    if frame.height:
+
+    def __init__(self) -> None:
+        self.row_count = 0
+        self._total = 0
+        self._mixed = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Count the rows of a part in."""
+        if frame.is_empty():
+            return
         hashes = frame.hash_rows(seed=0x9E3779B9)
+        self.row_count += frame.height
         # two independent folds of the 64-bit hashes; wrapping arithmetic keeps them in 64 bits
-        total = int(hashes.cast(pl.UInt64).sum() or 0) & 0xFFFFFFFFFFFFFFFF
-        mixed = int((hashes % 1_000_003).cast(pl.UInt64).sum() or 0)
-    return f"polars-{pl.__version__}:{frame.height}:{total:016x}:{mixed:x}"
+        self._total = (self._total + int(hashes.cast(pl.UInt64).sum() or 0)) & 0xFFFFFFFFFFFFFFFF
+        self._mixed += int((hashes % 1_000_003).cast(pl.UInt64).sum() or 0)
+
+    @property
+    def text(self) -> str:
+        """The fingerprint of the rows so far."""
+        return f"polars-{pl.__version__}:{self.row_count}:{self._total:016x}:{self._mixed:x}"
+
+
+def content_of(frame: pl.DataFrame) -> str:
+    """`Content` of the rows of `frame`."""
+    content = Content()
+    content.add(frame)
+    return content.text

@@ -10,6 +10,7 @@ fingerprint of its inputs and of its content; content that is already live is no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,13 +29,14 @@ from deltalake.fs import DeltaStorageHandler
 
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import LakeError
-from crm_hygiene.fingerprint import content_of
+from crm_hygiene.fingerprint import Content, content_of
 from crm_hygiene.lake_constraints import outdated
 from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
 from crm_hygiene.lake_tidying import Tidying
 from crm_hygiene.lake_versions import (
     COMMIT_TEXTS,
+    CONTENT_OF,
     Publication,
     Snapshot,
     Statistics,
@@ -65,6 +67,18 @@ def _in_short(error: Exception) -> str:
 def _delta_ready(frame: pl.DataFrame) -> pa.Table:
     """Arrow with plain types: views become large strings, which every Delta reader knows."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _made_apart(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The parts, one by one, made in a thread of their own.
+
+    Delta asks for them in its own threads, where nothing may be asked of Delta: who makes parts may read the
+    lake and write to other tables of it.
+    """
+    remaining = iter(parts)
+    with ThreadPoolExecutor(1, thread_name_prefix="parts") as maker:
+        while (part := maker.submit(next, remaining, None).result()) is not None:
+            yield part
 
 
 class OvertakenError(LakeError):
@@ -238,18 +252,25 @@ class Lake:
         delta: DeltaTable,
         parts: Iterable[pl.DataFrame],
         mode: str,
+        content: Content | None = None,
         **options: Any,
     ) -> int:
-        """Write parts as they come, in one commit; an error in making a part surfaces as itself."""
+        """Write parts as they come, in one commit; an error in making a part surfaces as itself.
+
+        Every part counts in `content`. Returns how many rows there were.
+        """
         rows = 0
         failures: list[BaseException] = []
 
         def batches() -> Iterator[pa.RecordBatch]:
             nonlocal rows
             try:
-                for part in parts:
-                    rows += part.height
-                    yield from _delta_ready(contract.shape(part)).to_batches(max_chunksize=250_000)
+                for part in _made_apart(parts):
+                    shaped = contract.shape(part)
+                    rows += shaped.height
+                    if content is not None:
+                        content.add(shaped)
+                    yield from _delta_ready(shaped).to_batches(max_chunksize=250_000)
             except BaseException as error:
                 failures.append(error)
                 raise
@@ -330,23 +351,43 @@ class Lake:
         return _one_after_another(once)
 
     def publish_parts(
-        self, contract: Contract, parts: Iterable[pl.DataFrame], metadata: dict[str, str]
+        self,
+        contract: Contract,
+        parts: Iterable[pl.DataFrame],
+        metadata: dict[str, str],
+        tells_content: bool = False,
     ) -> Publication:
         """As `publish`, for a table too large to hold: its parts stream into one commit.
 
-        The content is known only when the last part is written, so the commit does not carry it
-        and counts as a change; the caller skips it by the fingerprint of the inputs. Parts come once, so
-        a process that writes to the table meanwhile is an error, and the last good version stays.
+        The content is known only when the last part is written, so the rows are written even if they are
+        live already, and the commit does not carry it. With `tells_content` a second commit, which changes
+        no row, does; between the two, or without it, the rows count as changed. Parts come once, so a
+        process that writes to the table meanwhile is an error, and the last good version stays.
         """
-        rows = self._stream(
-            contract,
-            self._ensure(contract, metadata),
-            parts,
-            "overwrite",
-            schema_mode="overwrite",
-            commit_properties=self._properties(metadata),
-        )
-        return Publication(contract.table, self.version(contract.table) or 0, rows, True)
+        delta = self._ensure(contract, metadata)
+        live = self.metadata(contract.table)
+        content = Content() if tells_content else None
+        options = {"schema_mode": "overwrite", "commit_properties": self._properties(metadata)}
+        rows = self._stream(contract, delta, parts, "overwrite", content, **options)
+        version = int(delta.version())
+        if content is None:
+            return Publication(contract.table, version, rows, True)
+        is_changed = live.get("content") != content.text
+        said = {"content": content.text, "rows": str(rows), "is_changed": str(is_changed)}
+        self._note(contract, delta, {**metadata, **said, CONTENT_OF: str(version)})
+        return Publication(contract.table, version, rows, is_changed)
+
+    def _note(self, contract: Contract, delta: DeltaTable, texts: dict[str, str]) -> None:
+        """A commit of texts only, through `delta`, which is at the new version then."""
+        check_held(self.uri)
+        try:
+            delta.create_write_transaction(
+                [], "append", delta.schema(), commit_properties=self._properties(texts)
+            )
+            delta.update_incremental()
+        except (DeltaError, OSError) as error:
+            raise LakeError(f"{contract.table}: its content is not told: {_in_short(error)}") from error
+        OPEN_TABLES.put(self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta))
 
     def append(
         self,

@@ -6,7 +6,7 @@ Pure data and how it is read from the log's own records. What does not belong he
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,9 @@ import polars as pl
 
 # Commits that change rows; others make the table, add constraints or tidy its files.
 _ROW_OPERATIONS = frozenset({"WRITE", "DELETE", "UPDATE", "MERGE", "RESTORE"})
+
+#: In a commit that changes no row: the version, the one before, whose content it tells.
+CONTENT_OF = "content_of"
 
 #: What a night writes into a commit, and what a commit that only tidies carries on from the one before.
 COMMIT_TEXTS = ("run_id", "rules", "inputs", "content", "rows", "pins", "models", "is_changed")
@@ -65,9 +68,13 @@ def state_of(commit: Mapping[str, Any]) -> str:
 
 
 def row_versions(commits: Iterable[Mapping[str, Any]]) -> list[TableVersion]:
-    """The commits that changed rows, in the order given."""
-    found = []
+    """The commits that changed rows, in the order given, which is that of their versions."""
+    found: list[TableVersion] = []
     for commit in commits:
+        if CONTENT_OF in commit:
+            if found and found[-1].version == int(commit[CONTENT_OF]):
+                found[-1] = replace(found[-1], state=state_of(commit), row_count=int(commit["rows"]))
+            continue
         if commit.get("operation") not in _ROW_OPERATIONS:
             continue
         rows = commit.get("rows")

@@ -15,6 +15,7 @@ from expectations.suite import columns_of
 _LONGEST_VALUE = 80
 _LONGEST_ERROR = 300
 MASK = "***"
+NOT_EVALUATED = "could not be evaluated"
 
 
 def mask(value: pl.Expr) -> pl.Expr:
@@ -90,14 +91,19 @@ def observed_text(contract: Contract, check: Check, finding: Finding, row_count:
     is_pii = not contract.pii_columns.isdisjoint(columns_of(contract, check))
     if finding.error is not None:
         if is_pii:
-            return f"could not be evaluated: {finding.error_kind} (message withheld, the column is PII)"
-        return f"could not be evaluated: {finding.error_kind}: {finding.error[:_LONGEST_ERROR]}"
+            return f"{NOT_EVALUATED}: {finding.error_kind} (message withheld, the column is PII)"
+        return f"{NOT_EVALUATED}: {finding.error_kind}: {finding.error[:_LONGEST_ERROR]}"
     if finding.rows is not None:
-        return f"{len(finding.rows):,} of {row_count:,} rows"
+        return rows_text(len(finding.rows), row_count)
     if finding.observed is None:
         return "nothing observed"
     text = str(finding.observed)
     return f"observed {MASK}" if is_pii else f"observed {text[:_LONGEST_ERROR]}"
+
+
+def rows_text(failed_count: int, row_count: int) -> str:
+    """What a check that judges rows observed."""
+    return f"{failed_count:,} of {row_count:,} rows"
 
 
 def _joined(column: str) -> pl.Expr:

@@ -164,6 +164,45 @@ def test_parts_are_one_commit(lake: Lake, contract: Contract) -> None:
     assert lake.read(contract, version)["run_id"].to_list() == ["a", "b"]
 
 
+def test_parts_can_tell_their_content(lake: Lake, contract: Contract) -> None:
+    whole = pl.concat([_runs("a"), _runs("b"), _runs("c")])
+    first = lake.publish_parts(contract, [_runs("a", "b"), _runs("c")], META, tells_content=True)
+    assert lake.state(RUNS) == content_of(whole)
+    assert (first.is_changed, first.row_count) == (True, 3)
+    again = lake.publish_parts(contract, iter([_runs("c"), _runs("b"), _runs("a")]), META, tells_content=True)
+    assert not again.is_changed
+    assert lake.metadata(RUNS)["is_changed"] == "False"
+    assert lake.state(RUNS) == content_of(whole)
+    assert lake.is_current(RUNS, META["inputs"])
+    assert not lake.publish(contract, whole, {**META, "inputs": "i2"}).is_changed
+    other = lake.publish_parts(contract, [_runs("d")], META, tells_content=True)
+    assert other.is_changed
+    assert lake.read(contract, other.version)["run_id"].to_list() == ["d"]
+    assert lake.read(contract, other.version - 1)["run_id"].to_list() == ["a", "b", "c"]
+    # The commits that tell change no row.
+    told = [(v.version, v.state, v.row_count) for v in lake.versions(RUNS)]
+    assert [told[0], told[1], told[3]] == [
+        (first.version, content_of(whole), 3),
+        (again.version, content_of(whole), 3),
+        (other.version, content_of(_runs("d")), 1),
+    ]
+    assert len(told) == 4
+
+
+def test_who_makes_parts_may_write_to_other_tables(lake: Lake, contract: Contract) -> None:
+    other = contract_of("quality.quarantine")
+
+    def parts() -> Iterator[pl.DataFrame]:
+        yield _runs("a")
+        lake.append(other, [other.empty()], META)
+        lake.replace_rows(other, other.empty(), "table_name", "t", META)
+        yield _runs("b")
+        assert lake.read(other).is_empty()
+
+    assert lake.publish_parts(contract, parts(), META).row_count == 2
+    assert lake.exists(other.table)
+
+
 @pytest.mark.parametrize("table", sorted(load_contracts()))
 def test_every_contract_can_be_a_table(tmp_path: Path, table: str) -> None:
     lake, contract = Lake(str(tmp_path)), contract_of(table)

@@ -55,17 +55,33 @@ def feeding(night: Night, table: str) -> list[Mapping]:
 def landed_rows(night: Night, mapping: Mapping, table: str) -> pl.LazyFrame:
     """The landed rows that a conformed table, by its bare name, is made from, as landing has them."""
     rows = night.lake.scan(landing_contract(mapping))
-    # What somebody said stays said, though a later snapshot does not repeat it.
-    if mapping.delivery == "snapshot" and table != STATEMENTS:
+    if is_snapshot(mapping, table):
         rows = rows.filter(pl.col("_landed_at") == pl.col("_landed_at").max())
     return rows
 
 
+def is_snapshot(mapping: Mapping, table: str) -> bool:
+    """Whether only the newest landing of a source stands in a conformed table.
+
+    What somebody said stays said, though a later snapshot does not repeat it.
+    """
+    return mapping.delivery == "snapshot" and table != STATEMENTS
+
+
 def raw_rows(rows: pl.LazyFrame, mapping: Mapping, table: str) -> pl.LazyFrame:
     """Landed rows as raw text columns of a conformed table, those of all its blocks."""
-    blocks = range(len(mapping.tables[table]))
-    found = [_raw(rows, _Block(mapping.source, mapping.fingerprint, table, n, mapping)) for n in blocks]
+    found = raw_blocks([rows] * len(mapping.tables[table]), mapping, table)
     return pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
+
+
+def raw_blocks(
+    rows: list[pl.LazyFrame], mapping: Mapping, table: str, also: tuple[str, ...] = ()
+) -> list[pl.LazyFrame]:
+    """`raw_rows` by block: landed rows of each one, and their columns `also` as they are."""
+    return [
+        _raw(landed, _Block(mapping.source, mapping.fingerprint, table, n, mapping), also)
+        for n, landed in enumerate(rows)
+    ]
 
 
 @dataclass(frozen=True)
@@ -79,10 +95,10 @@ class _Block:
     mapping: Mapping = field(compare=False, repr=False)
 
 
-def _raw(rows: pl.LazyFrame, block: _Block) -> pl.LazyFrame:
+def _raw(rows: pl.LazyFrame, block: _Block, also: tuple[str, ...]) -> pl.LazyFrame:
     """Landed rows of one block as raw text columns of the conformed table."""
     vendor, said, predicate, columns = _raw_columns(block)
-    return rows.rename(vendor).with_columns(said).filter(predicate).select(columns)
+    return rows.rename(vendor).with_columns(said).filter(predicate).select(*columns, *also)
 
 
 @lru_cache(maxsize=512)
@@ -135,8 +151,8 @@ def _identity(mapping: Mapping, table: str) -> list[str]:
     return [*IDENTITY, *(name for name in (OPENING,) if name in mapping.vendor_columns)]
 
 
-def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
-    """The newest row of each record: by the source's own change time, then by landing, file and row.
+def latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
+    """The newest row of each record: by the source's own change time, then by landing, file, row and block.
 
     Rows without a record id cannot be told apart and all stay, for the gate to refuse.
     """
@@ -147,7 +163,7 @@ def _latest(frame: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     order = ["_modified", "landed_at", "file", "row_number"]
     newest = (
         _with_modified(frame.filter(repeated), mapping)
-        .sort(order, nulls_last=False)
+        .sort(order, nulls_last=False, maintain_order=True)
         .unique("record_id", keep="last", maintain_order=True)
         .drop("_modified")
     )
@@ -234,21 +250,32 @@ def conform_sources(
         see `conform_table`.
     """
     table = contract.table.split(".")[1]
+
+    def standing() -> Iterator[tuple[Mapping, pl.DataFrame]]:
+        for mapping, records in sources:
+            raw = _raw_of(night, mapping, table, refused, records)
+            if raw is not None:
+                yield mapping, _standing(night, mapping, table, raw, whole=refused is None)
+
+    yield from conform_rows(contract, standing())
+
+
+def conform_rows(
+    contract: Contract, standing: Iterable[tuple[Mapping, pl.DataFrame]]
+) -> Iterator[pl.DataFrame]:
+    """Raw rows that stand, by source, as rows of the table; few rows are read with those that follow."""
     held: list[tuple[Mapping, pl.DataFrame]] = []
-    for mapping, records in sources:
-        raw = _raw_of(night, mapping, table, refused, records)
-        if raw is None:
-            continue
-        held.append((mapping, _standing(night, mapping, table, raw, whole=refused is None)))
-        if sum(rows.height for _, rows in held) >= _TOGETHER_ROWS:
+    for mapping, rows in standing:
+        held.append((mapping, rows))
+        if sum(part.height for _, part in held) >= TOGETHER_ROWS:
             yield _conformed(contract, held)
             held = []
     if held:
         yield _conformed(contract, held)
 
 
-# What is read together shares its values and the fixed cost of reading; it is in memory together, too.
-_TOGETHER_ROWS = 250_000
+#: What is read together shares its values and the fixed cost of reading; it is in memory together, too.
+TOGETHER_ROWS = 250_000
 _TOLD_ROWS = 20_000
 """A source of so many rows takes long enough to be told of."""
 
@@ -262,7 +289,7 @@ def _standing(night: Night, mapping: Mapping, table: str, raw: pl.DataFrame, who
     elif tells_entries(mapping, table):
         rows = canonical_entries(raw)
     else:
-        rows = _latest(_still_told(night, raw, mapping, table) if whole else raw, mapping)
+        rows = latest(_still_told(night, raw, mapping, table) if whole else raw, mapping)
     return bounded(with_entry_keys(rows)) if table == "payments" else rows
 
 

@@ -8,24 +8,34 @@ belong here: whether the live table was made by the same rules (`assets.conforme
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Versions
 
 import polars as pl
 
-from crm_hygiene.conform.build import STATEMENTS, conform_sources, feeding, raw_rows
+from crm_hygiene.conform.build import conform_sources, feeding, is_snapshot, raw_rows
 from crm_hygiene.conform.document_lines import DOCUMENT_OF
+from crm_hygiene.conform.parts import STREAMED, conform_sources_in_parts
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
-from crm_hygiene.revision import Revision
+from crm_hygiene.revision import Revision, StreamedRevision
 
 _RECORD = ["source", "record_id"]
 
+# Rows of a streamed table kept at a time.
+_KEPT_ROWS = 250_000
 
-def conform_changes(night: Night, table: str, since: Versions[str, int | None]) -> Revision:
+
+def conform_changes(
+    night: Night, table: str, since: Versions[str, int | None]
+) -> Revision | StreamedRevision:
     """What `conform_table` gives: what stays of the live table, and the records that were told of anew.
+
+    Of the tables of `STREAMED` both come in parts. No record is in two parts, kept or fresh: what is kept is
+    without the records and sources that are conformed again.
 
     Parameters
     ----------
@@ -53,10 +63,22 @@ def conform_changes(night: Night, table: str, since: Versions[str, int | None]) 
         if records.len():
             touched.append(pl.DataFrame({"source": mapping.source, "record_id": records}))
             again.append((mapping, records))
-    kept = night.lake.scan(contract).filter(~pl.col("source").is_in(whole))
-    if touched:
-        kept = kept.join(pl.concat(touched).lazy(), on=_RECORD, how="anti")
-    return Revision(kept.collect(), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
+    anew = pl.concat([contract.empty().select(_RECORD), *touched]).lazy()
+
+    def kept(live: pl.LazyFrame) -> pl.DataFrame:
+        stays = live.filter(~pl.col("source").is_in(whole))
+        return stays.join(anew, on=_RECORD, how="anti").collect()
+
+    live = night.lake.scan(contract)
+    if table in STREAMED:
+        return StreamedRevision(map(kept, _slices(live)), conform_sources_in_parts(night, contract, again))
+    return Revision(kept(live), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
+
+
+def _slices(rows: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """All rows, a part at a time: a stream of batches would read ahead as far as memory goes."""
+    for start in range(0, rows.select(pl.len()).collect().item(), _KEPT_ROWS):
+        yield rows.slice(start, _KEPT_ROWS)
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:
@@ -67,6 +89,8 @@ def _refused(night: Night, contract: Contract) -> pl.DataFrame:
 
 def _told_anew(night: Night, mapping: Mapping, table: str, version: int | None) -> pl.Series | None:
     """Ids of the records in rows that landed after `version`; None if any record may have changed."""
+    if version is None and night.lake.exists(f"landing.{mapping.source}"):
+        return None  # a source that is new
     added = rows_added_since(night.lake, landing_contract(mapping), version)
     if added is None:
         return None
@@ -78,6 +102,5 @@ def _told_anew(night: Night, mapping: Mapping, table: str, version: int | None) 
 
 def _is_entangled(mapping: Mapping, table: str) -> bool:
     """Whether a landed row may change rows of other records than its own."""
-    is_snapshot = mapping.delivery == "snapshot" and table != STATEMENTS
     with_documents = DOCUMENT_OF.get(table, ("", ""))[0] in mapping.tables
-    return is_snapshot or table == "payments" or with_documents
+    return is_snapshot(mapping, table) or table == "payments" or with_documents

@@ -10,6 +10,7 @@ _PEOPLE = (
 )
 _PARTIES = "id,name,email,email_opt_out,active"
 _ENTRIES = "entry_id,account_iban,booked_on,amount,currency,counterparty_name,bank_reference"
+_EVENTS = "event_id,type,email,occurred_at"
 _RESERVED = "reservation_id,order_number,item_id,quantity"
 
 
@@ -21,6 +22,7 @@ def deliver(landing: Path, night: int, chance: Random) -> dict[str, list[Path]]:
         "bank_ledger": ("bank", "ledger", _entries),
         "erp_reservations": ("erp", "reservations", _reservations),
         "x12_documents": ("edi", "orders", _orders),
+        "marketing_events": ("marketing", "events", _events),
     }
     found: dict[str, list[Path]] = {}
     for source, (folder, stem, write) in made.items():
@@ -87,6 +89,21 @@ def _entries(night: int, chance: Random) -> str:
                 chance.choice(["R1", "R2", ""]),
             ]
             for _ in range(chance.randint(0, 4))
+        ],
+    )
+
+
+def _events(night: int, chance: Random) -> str:
+    return _table(
+        _EVENTS,
+        [
+            [
+                chance.choice(["", " m1 ", "m1", "m2", "m3", "m4", "m5", "m6"]),
+                chance.choice(["open", "bounce", "unsubscribe", "viewed"]),
+                chance.choice(["a@b.example", "x@y.example", "no address"]),
+                chance.choice(["2024-01-01", "2024-02-01T00:00:00Z", "9999-01-01", "1066-01-01", "soon"]),
+            ]
+            for _ in range(chance.randint(0, 6))
         ],
     )
 

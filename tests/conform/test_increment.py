@@ -28,6 +28,7 @@ TABLES = (
     "payments",
     "reservations",
     "purchase_order_lines",
+    "interactions",
 )
 #: A mistake in one night stays: rows are kept. So not every night is rebuilt.
 COMPARED = (2, 5)
