@@ -7,7 +7,7 @@ that of its own tables), gates and writing (`expectations.gate`, `assets.publica
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -27,3 +27,9 @@ class StreamedRevision:
 
     kept: Iterable[pl.DataFrame]
     fresh: Iterable[pl.DataFrame]
+
+
+def slices(rows: pl.LazyFrame, height: int) -> Iterator[pl.LazyFrame]:
+    """All rows, at most `height` at a time: a stream of batches would read ahead as far as memory goes."""
+    for start in range(0, rows.select(pl.len()).collect().item(), height):
+        yield rows.slice(start, height)

@@ -47,6 +47,7 @@ _LONG = (
     "night/test_decided_night.py",
     "benchmarks/test_determinism.py",
     "conform/test_increment.py",
+    "conform/test_parts.py",
     "night/test_lineage_night.py",
     "night/test_leads_and_contacts_that_change.py",
     "night/test_imports.py",

@@ -8,7 +8,6 @@ belong here: whether the live table was made by the same rules (`assets.conforme
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping as Versions
 
 import polars as pl
@@ -21,7 +20,7 @@ from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
-from crm_hygiene.revision import Revision, StreamedRevision
+from crm_hygiene.revision import Revision, StreamedRevision, slices
 
 _RECORD = ["source", "record_id"]
 
@@ -71,14 +70,10 @@ def conform_changes(
 
     live = night.lake.scan(contract)
     if table in STREAMED:
-        return StreamedRevision(map(kept, _slices(live)), conform_sources_in_parts(night, contract, again))
+        return StreamedRevision(
+            map(kept, slices(live, _KEPT_ROWS)), conform_sources_in_parts(night, contract, again)
+        )
     return Revision(kept(live), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
-
-
-def _slices(rows: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
-    """All rows, a part at a time: a stream of batches would read ahead as far as memory goes."""
-    for start in range(0, rows.select(pl.len()).collect().item(), _KEPT_ROWS):
-        yield rows.slice(start, _KEPT_ROWS)
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:

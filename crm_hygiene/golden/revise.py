@@ -27,6 +27,7 @@ from crm_hygiene.golden.leads import live_leads
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.reach import Resolved, touched_organisations, touched_people
 from crm_hygiene.golden.relationships import build_relationships
+from crm_hygiene.revision import slices
 from crm_hygiene.survivorship.pins import pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
 
@@ -49,9 +50,8 @@ class Compared:
 
     def kept(self) -> Iterator[pl.DataFrame]:
         """Rows that stay; those that are new are put by."""
-        batches = self._live.collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)
-        hashes = [pl.Series(dtype=pl.UInt64), *(batch.hash_rows(seed=0) for batch in batches)]
-        live = pl.concat(hashes).implode()
+        hashes = (part.collect().hash_rows(seed=0) for part in slices(self._live, _KEPT_ROWS))
+        live = pl.concat([pl.Series(dtype=pl.UInt64), *hashes]).implode()
         for part in self._activities:
             is_kept = part.hash_rows(seed=0).is_in(live)
             self._fresh.append(part.filter(~is_kept))
@@ -245,4 +245,5 @@ def _kept(provenance: pl.LazyFrame, is_person: pl.Expr, is_firm: pl.Expr) -> Ite
     """Provenance of the entities that were not touched, in parts."""
     table = pl.col("table_name")
     is_touched = ((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm)
-    yield from provenance.filter(~is_touched).collect_batches(chunk_size=_KEPT_ROWS, maintain_order=False)
+    for part in slices(provenance, _KEPT_ROWS):
+        yield part.filter(~is_touched).collect()

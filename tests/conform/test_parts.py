@@ -154,7 +154,7 @@ def _checks(told: list[Any]) -> list[Any]:
     ]
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_parts_are_the_whole(seed: int) -> None:
     chance = Random(seed)
