@@ -16,6 +16,7 @@ from assets.gate_log import gate_log
 from crm_hygiene.conform import REFUSED_COLUMNS
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped
+from crm_hygiene.key_order import is_in_order
 from crm_hygiene.night import Night
 from crm_hygiene.progress import counted
 from crm_hygiene.revision import Revision
@@ -78,7 +79,9 @@ _FRESH = "_is_fresh"
 def _staged(contract: Contract, table: pl.DataFrame | Revision) -> tuple[pl.DataFrame, pl.Series | None]:
     """All rows of a table in the order of its key, and which of them its gate has not seen."""
     if isinstance(table, pl.DataFrame):
-        return contract.shape(table).sort(contract.key, nulls_last=True), None
+        frame = contract.shape(table)
+        # What is in order already is not copied.
+        return frame if is_in_order(frame, contract.key) else frame.sort(contract.key, nulls_last=True), None
     both = pl.concat(
         contract.shape(rows).with_columns(pl.lit(is_fresh).alias(_FRESH))
         for rows, is_fresh in ((table.kept, False), (table.fresh, True))

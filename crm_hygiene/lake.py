@@ -30,6 +30,7 @@ from deltalake.fs import DeltaStorageHandler
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import Content, content_of
+from crm_hygiene.key_order import in_key_order
 from crm_hygiene.lake_constraints import outdated
 from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
@@ -64,9 +65,20 @@ def _in_short(error: Exception) -> str:
     return str(error).split("\n")[0][:400]
 
 
+# Rows handed to Delta at a time.
+_BATCH_ROWS = 250_000
+
+
 def _delta_ready(frame: pl.DataFrame) -> pa.Table:
     """Arrow with plain types: views become large strings, which every Delta reader knows."""
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _in_batches(frame: pl.DataFrame) -> pa.RecordBatchReader:
+    """A frame as Delta takes it, made as it is written: a large one is not copied as a whole."""
+    parts = (_delta_ready(part) for part in frame.iter_slices(_BATCH_ROWS))
+    batches = (batch for part in parts for batch in part.to_batches())
+    return pa.RecordBatchReader.from_batches(_delta_ready(frame.clear()).schema, batches)
 
 
 def _made_apart(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -205,7 +217,7 @@ class Lake:
     def read(self, contract: Contract, version: int | None = None) -> pl.DataFrame:
         """The whole table, sorted by its key."""
         try:
-            return self.scan(contract, version).collect().sort(contract.key)
+            return in_key_order(self.scan(contract, version).collect(), contract.key)
         except OSError as error:
             raise LakeError(f"{contract.table}: the lake cannot be read: {error}") from error
 
@@ -270,7 +282,7 @@ class Lake:
                     rows += shaped.height
                     if content is not None:
                         content.add(shaped)
-                    yield from _delta_ready(shaped).to_batches(max_chunksize=250_000)
+                    yield from _delta_ready(shaped).to_batches(max_chunksize=_BATCH_ROWS)
             except BaseException as error:
                 failures.append(error)
                 raise
@@ -330,7 +342,7 @@ class Lake:
         LakeError
             if the lake cannot be written; the last good version stays live.
         """
-        frame = contract.shape(frame).sort(contract.key)
+        frame = in_key_order(contract.shape(frame), contract.key)
         content = content_of(frame)
 
         def once() -> Publication:
@@ -341,7 +353,7 @@ class Lake:
                 self._write(
                     contract,
                     self._ensure(contract, metadata),
-                    _delta_ready(frame),
+                    _in_batches(frame),
                     "overwrite",
                     schema_mode="overwrite",
                     commit_properties=self._properties({**metadata, **said}),
