@@ -20,7 +20,7 @@ from crm_hygiene.writeback.planning.awaiting import withheld_fields
 from crm_hygiene.writeback.planning.confidence import link_doubts
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 from crm_hygiene.writeback.planning.merges import ChildColumn, child_columns
-from crm_hygiene.writeback.planning.overview import counts, samples, with_masks
+from crm_hygiene.writeback.planning.overview import TOLD_BY, counts, samples, with_masks
 
 READS = (
     "conformed.people",
@@ -159,9 +159,12 @@ def _policies(night: Night, computed: Tables | None) -> str:
 
 def _figures(night: Night) -> dict[str, Any]:
     """The plan at a glance: counts per kind and field, and samples with personal values masked."""
-    plan = night.lake.scan(contract_of("writeback.changes")).collect()
-    objects = mapped_objects(night.mappings, night.config.targets)
-    seen = with_masks(samples(plan, _SAMPLES), objects)
+    changes = night.lake.scan(contract_of("writeback.changes"))
+    plan = changes.select(TOLD_BY).collect()
+    chosen = samples(plan, _SAMPLES).select("change_id")
+    rows = changes.filter(pl.col("change_id").is_in(chosen["change_id"].implode())).collect()
+    rows = chosen.join(rows, on="change_id", how="left", maintain_order="left")
+    seen = with_masks(rows, mapped_objects(night.mappings, night.config.targets))
     return {
         "changes by kind and field": dg.MetadataValue.md(_markdown(counts(plan))),
         "samples": dg.MetadataValue.md(_markdown(seen.select(_SAMPLE_COLUMNS))),

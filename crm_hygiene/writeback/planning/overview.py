@@ -17,6 +17,10 @@ _MAIL = re.compile(r"^(.)[^@]*(@.+)$")
 _NUMBER = re.compile(r"^\+?[0-9][0-9 ./()-]{5,}$")
 
 
+#: Columns of writeback.changes that `counts` and `samples` look at.
+TOLD_BY = ["change_id", "target", "object", "change_kind", "column_name", "record_id", "confidence"]
+
+
 def counts(plan: pl.DataFrame) -> pl.DataFrame:
     """Per target, object, change_kind and column_name: changes, records, least_confidence."""
     order = {kind: place for place, kind in enumerate(KINDS)}
