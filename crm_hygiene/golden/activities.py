@@ -39,7 +39,7 @@ _TOLD = [
 _TYING = [*KEYS, "person_record_id", "email_normalised", "organisation_record_id", "occurred_at"]
 
 # Rows of a part. Every part looks its people up among all of them, which very small parts would repeat.
-PART_ROWS = 1_000_000
+PART_ROWS = 500_000
 
 # Values of person_rule.
 BY_KEY, BY_MAILBOX, BY_RECORD = "record key", "mailbox", "the record itself"

@@ -39,9 +39,9 @@ from crm_hygiene.survivorship.rules import Rules
 class Golden:
     """The golden tables, each in its contract's shape and sorted by its key.
 
-    `provenance` and `activities` are iterated, not held: frames of golden.provenance, one per golden column,
-    and of golden.activities, one per part of the interactions. `notes` are lines a steward should read after
-    the night.
+    `provenance` and `activities` are iterated, not held: frames of golden.provenance, of one golden column
+    each, and of golden.activities, one per part of the interactions. `notes` are lines a steward should
+    read after the night.
     """
 
     contacts: pl.DataFrame

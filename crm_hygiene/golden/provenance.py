@@ -1,13 +1,13 @@
 """Provenance: where every golden cell came from.
 
-Rows are made on demand, one frame per golden column, from the choices kept by position: eighteen
-million rows of text need not be in memory at once.
+Rows are made on demand, a golden column at a time for some of its entities, from the choices kept by
+position: eighteen million rows of text need not be in memory at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
@@ -17,6 +17,9 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.pins import PINS
 from crm_hygiene.survivorship.rules import Rules
+
+# Entities of one frame.
+_PART_ENTITIES = 250_000
 
 _PHRASES = {
     "validity": "most valid",
@@ -33,7 +36,7 @@ _PHRASES = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """An iterable of frames of golden.provenance, one per golden column, each sorted by its key.
+    """An iterable of frames of golden.provenance, of one golden column each, sorted by its key.
 
     It can be iterated any number of times. `stated` holds finished rows that come from elsewhere
     than survivorship (consent).
@@ -50,14 +53,23 @@ class Provenance:
 
     def _frames(self) -> Iterator[pl.DataFrame]:
         for table, choice in self.choices:
+            parts = _parts_of(choice)
             for column in choice.rule.columns:
-                yield trace_column(table, column, choice, self.rules, self.as_of)
+                for part in parts:
+                    yield trace_column(table, column, part, self.rules, self.as_of)
         yield from self.stated
 
     def collect(self) -> pl.DataFrame:
         """All rows in one frame, sorted by key; for small sets."""
         frames = list(self) or [contract_of("golden.provenance").empty()]
         return pl.concat(frames).sort(contract_of("golden.provenance").key)
+
+
+def _parts_of(choice: Choice) -> list[Choice]:
+    """The choice for some entities at a time, in their order; whole where a steward pinned some of them."""
+    if choice.winners.height <= _PART_ENTITIES or not choice.pinned.is_empty():
+        return [choice]
+    return [replace(choice, winners=winners) for winners in choice.winners.iter_slices(_PART_ENTITIES)]
 
 
 def trace_column(table: str, column: str, choice: Choice, rules: Rules, as_of: datetime) -> pl.DataFrame:
