@@ -13,6 +13,7 @@ import polars as pl
 
 from crm_hygiene.contract import Contract
 from crm_hygiene.lake import Lake, Publication
+from crm_hygiene.revision import slices
 
 # Beyond this, comparing a table with its last version would cost the night more than it tells.
 _COMPARED_ROWS = 4_000_000
@@ -82,7 +83,8 @@ def _with_keys_of(before: pl.LazyFrame, contract: Contract, fresh: pl.DataFrame)
 
 def _batches(lake: Lake, contract: Contract, version: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     rows = lake.scan(contract, version).select(list(dict.fromkeys(columns)))
-    yield from rows.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=False)
+    for part in slices(rows, _BATCH_ROWS):
+        yield part.collect()
 
 
 def _hashed(rows: pl.DataFrame, contract: Contract, told_by: Sequence[str]) -> pl.DataFrame:

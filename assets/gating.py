@@ -81,7 +81,9 @@ def _staged(contract: Contract, table: pl.DataFrame | Revision) -> tuple[pl.Data
     if isinstance(table, pl.DataFrame):
         frame = contract.shape(table)
         # What is in order already is not copied.
-        return frame if is_in_order(frame, contract.key) else frame.sort(contract.key, nulls_last=True), None
+        if not is_in_order(frame, contract.key):
+            frame = frame.sort(contract.key, nulls_last=True)
+        return frame, None
     both = pl.concat(
         contract.shape(rows).with_columns(pl.lit(is_fresh).alias(_FRESH))
         for rows, is_fresh in ((table.kept, False), (table.fresh, True))

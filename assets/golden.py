@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import dagster as dg
-import polars as pl
 
 from assets.presentation import Lineage
 from assets.publication import Step, Tables, step_asset
-from crm_hygiene.asof import end_of_week, latest_landing
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden import build_golden
-from crm_hygiene.golden.consent_anchors import PERSON_ANCHORS
 from crm_hygiene.golden.inputs import Inputs
+from crm_hygiene.golden.of_lake import golden_of, weighed_at
 from crm_hygiene.golden.revise import revise_golden
 from crm_hygiene.made_from import state_at, versions_made_from
 from crm_hygiene.night import Night
@@ -212,23 +207,6 @@ _INPUTS = {
     "pins": "stewardship.pins",
 }
 
-# Ages are taken at the end of the week of the latest landing in these.
-_LANDED = ("conformed.people", "conformed.organisations", "conformed.consents", "conformed.interactions")
-
-
-def _weighed_at(night: Night, versions: dict[str, int | None]) -> datetime:
-    """The time that golden of these versions of its inputs takes ages at."""
-    lake = night.lake
-    return end_of_week(
-        latest_landing(
-            *(
-                lake.scan(contract_of(table), versions[table]).select(pl.col("landed_at").max()).collect()
-                for table in _LANDED
-                if versions[table] is not None
-            )
-        )
-    )
-
 
 def _then_and_now(night: Night, then: dict[str, int | None]) -> tuple[Inputs, Inputs]:
     """What golden was made from, by version of its inputs, and what it is made from now."""
@@ -249,8 +227,8 @@ def _revised(night: Night) -> Tables | None:
     then = versions_made_from(night, TABLES, READS)
     if then is None:
         return None
-    as_of = _weighed_at(night, {table: night.lake.version(table) for table in _LANDED})
-    if _weighed_at(night, then) != as_of:
+    as_of = weighed_at(night)
+    if weighed_at(night, then) != as_of:
         return None
     was, now = _then_and_now(night, then)
     consents, users, opportunities = (
@@ -288,33 +266,7 @@ def _compute(night: Night) -> Tables:
 
 
 def _whole(night: Night) -> Tables:
-    lake = night.lake
-    as_of = _weighed_at(night, {table: lake.version(table) for table in _LANDED})
-    people, interactions = (
-        lake.scan(contract_of(f"conformed.{table}")) for table in ("people", "interactions")
-    )
-    consents = lake.read(contract_of("conformed.consents"))
-    members = lake.scan(contract_of("linked.person_members"))
-    person_members = members.select("source", "record_id", "entity_id").collect()
-    memory = memory_of(night, people.select(PERSON_ANCHORS).collect(), consents, interactions, person_members)
-    golden = build_golden(
-        people,
-        person_members,
-        lake.read(contract_of("conformed.organisations")),
-        lake.read(contract_of("linked.organisation_members")),
-        consents,
-        interactions,
-        night.survivorship,
-        as_of,
-        night.systems,
-        pins=lake.read(contract_of("stewardship.pins")),
-        questions=lake.read(contract_of("linked.questions")),
-        users=lake.read(contract_of("conformed.users")),
-        opportunities=lake.read(contract_of("conformed.opportunities")),
-        versions=lake.read(contract_of("conformed.person_versions")),
-        lead_rules=night.lead_rules,
-        memory=memory,
-    )
+    golden = golden_of(night)
     night.say(golden.notes)
     return {
         "golden.contacts": golden.contacts,

@@ -117,7 +117,7 @@ def _compute(night: Night) -> Tables:
 
     def unless(table: str, is_asked: bool) -> pl.DataFrame:
         contract = contract_of(table)
-        return night.lake.read(contract).sort(contract.key) if is_asked else contract.empty()
+        return night.lake.read(contract) if is_asked else contract.empty()
 
     people, organisations = compared("conformed.people"), compared("conformed.organisations")
     sources = {m.source for m in objects}

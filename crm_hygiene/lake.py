@@ -10,7 +10,6 @@ fingerprint of its inputs and of its content; content that is already live is no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +30,7 @@ from crm_hygiene.contract import Contract
 from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import Content, content_of
 from crm_hygiene.key_order import in_key_order
+from crm_hygiene.lake_batches import as_reader, batches_of, delta_schema, made_apart
 from crm_hygiene.lake_constraints import outdated
 from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
@@ -63,34 +63,6 @@ _TABLE_PROPERTIES = {
 def _in_short(error: Exception) -> str:
     """The first line of a message, without the pages that object stores attach."""
     return str(error).split("\n")[0][:400]
-
-
-# Rows handed to Delta at a time.
-_BATCH_ROWS = 250_000
-
-
-def _delta_ready(frame: pl.DataFrame) -> pa.Table:
-    """Arrow with plain types: views become large strings, which every Delta reader knows."""
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
-def _in_batches(frame: pl.DataFrame) -> pa.RecordBatchReader:
-    """A frame as Delta takes it, made as it is written: a large one is not copied as a whole."""
-    parts = (_delta_ready(part) for part in frame.iter_slices(_BATCH_ROWS))
-    batches = (batch for part in parts for batch in part.to_batches())
-    return pa.RecordBatchReader.from_batches(_delta_ready(frame.clear()).schema, batches)
-
-
-def _made_apart(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The parts, one by one, made in a thread of their own.
-
-    Delta asks for them in its own threads, where nothing may be asked of Delta: who makes parts may read the
-    lake and write to other tables of it.
-    """
-    remaining = iter(parts)
-    with ThreadPoolExecutor(1, thread_name_prefix="parts") as maker:
-        while (part := maker.submit(next, remaining, None).result()) is not None:
-            yield part
 
 
 class OvertakenError(LakeError):
@@ -242,7 +214,7 @@ class Lake:
                     Path(address).mkdir(parents=True, exist_ok=True)
                 delta = DeltaTable.create(
                     address,
-                    schema=_delta_ready(contract.empty()).schema,
+                    schema=delta_schema(contract.empty()),
                     name=contract.table,
                     description=contract.meaning,
                     configuration=_TABLE_PROPERTIES,
@@ -277,17 +249,17 @@ class Lake:
         def batches() -> Iterator[pa.RecordBatch]:
             nonlocal rows
             try:
-                for part in _made_apart(parts):
+                for part in made_apart(parts):
                     shaped = contract.shape(part)
                     rows += shaped.height
                     if content is not None:
                         content.add(shaped)
-                    yield from _delta_ready(shaped).to_batches(max_chunksize=_BATCH_ROWS)
+                    yield from batches_of(shaped)
             except BaseException as error:
                 failures.append(error)
                 raise
 
-        reader = pa.RecordBatchReader.from_batches(_delta_ready(contract.empty()).schema, batches())
+        reader = pa.RecordBatchReader.from_batches(delta_schema(contract.empty()), batches())
         try:
             self._write(contract, delta, reader, mode, **options)
         except Exception:
@@ -301,7 +273,7 @@ class Lake:
         self,
         contract: Contract,
         delta: DeltaTable,
-        data: pa.Table | pa.RecordBatchReader,
+        data: pa.RecordBatchReader,
         mode: str,
         **options: Any,
     ) -> None:
@@ -353,7 +325,7 @@ class Lake:
                 self._write(
                     contract,
                     self._ensure(contract, metadata),
-                    _in_batches(frame),
+                    as_reader(frame),
                     "overwrite",
                     schema_mode="overwrite",
                     commit_properties=self._properties({**metadata, **said}),
@@ -448,7 +420,7 @@ class Lake:
             self._write(
                 contract,
                 self._ensure(contract, metadata),
-                _delta_ready(new),
+                as_reader(new),
                 "overwrite",
                 predicate=f"{column} = '{quoted}'",
                 commit_properties=self._properties(metadata),

@@ -55,6 +55,11 @@ class Golden:
     provenance: Provenance
     notes: tuple[str, ...] = ()
 
+    def table(self, name: str) -> pl.DataFrame:
+        """A golden table by its bare name, whole: what comes in parts is gathered."""
+        found: pl.DataFrame | Activities | Provenance = getattr(self, name)
+        return found if isinstance(found, pl.DataFrame) else found.collect()
+
 
 @dataclass(frozen=True)
 class _Firms:

@@ -11,14 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from crm_hygiene.asof import NEVER, end_of_week
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import build_golden
+from crm_hygiene.golden.of_lake import weighed_at
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.night import Night
 from crm_hygiene.survivorship.pins import PINS
-
-_LANDED = ("conformed.people", "conformed.organisations", "conformed.consents", "conformed.interactions")
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,6 @@ class FieldChoice:
     strategies: tuple[str, ...]
     half_life_days: float
     candidates: list[Candidate]
-
-
-def as_of_night(night: Night) -> datetime:
-    """The time the night's golden records were weighed at: the end of the week of its latest landing."""
-    times = [
-        night.lake.scan(contract_of(table)).select(pl.col("landed_at").max()).collect().item()
-        for table in _LANDED
-    ]
-    return end_of_week(max((t for t in times if t is not None), default=NEVER))
 
 
 def _of_entity(night: Night, table: str, members: pl.DataFrame) -> pl.DataFrame:
@@ -112,7 +101,7 @@ def choice_of_cell(night: Night, kind: EntityKind, entity_id: str, column: str) 
             contract_of(t).empty() for t in ("conformed.people", "linked.person_members")
         )
         records, table = own, "accounts"
-    rules, as_of = night.survivorship, as_of_night(night)
+    rules, as_of = night.survivorship, weighed_at(night)
     golden = build_golden(
         people.lazy(),
         person_members,

@@ -14,14 +14,13 @@ from typing import Any
 
 import polars as pl
 
-from crm_hygiene.asof import end_of_week, latest_known, latest_landing
+from crm_hygiene.asof import latest_known
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.evaluation.truth import Truth
 from crm_hygiene.fingerprint import content_of
-from crm_hygiene.golden import build_golden
-from crm_hygiene.golden.consent_anchors import PERSON_ANCHORS
 from crm_hygiene.golden.difference import TableDifference, table_difference
+from crm_hygiene.golden.of_lake import golden_of
 from crm_hygiene.lake import Lake
 from crm_hygiene.linkage import EntityKind, FrozenModel, LinkageSettings, link
 from crm_hygiene.linkage.decisions import PAIR, standing
@@ -32,7 +31,6 @@ from crm_hygiene.linkage.store import load_register, promoted_version
 from crm_hygiene.models.live_labels import Accuracies, accuracies, caveats, judged_pairs
 from crm_hygiene.models.regrouping import Regrouping, regrouping
 from crm_hygiene.night import Night
-from crm_hygiene.privacy.memory import memory_of
 
 GOLDEN = ("contacts", "accounts", "leads", "lead_states", "relationships", "activities")
 _READ = (
@@ -225,38 +223,15 @@ def _golden(
     night: Night, kind: EntityKind, members: pl.DataFrame
 ) -> tuple[list[TableDifference], dict[str, pl.DataFrame]]:
     """The golden tables built with other members of one kind, against the live ones."""
-    lake = night.lake
-
-    def read(table: str) -> pl.DataFrame:
-        return lake.read(contract_of(table))
-
-    organisations, consents = read("conformed.organisations"), read("conformed.consents")
-    people, interactions = (lake.scan(contract_of(f"conformed.{t}")) for t in ("people", "interactions"))
-    landed = [frame.select(pl.col("landed_at").max()).collect() for frame in (people, interactions)]
-    person_members = members if kind == "person" else read("linked.person_members")
-    golden = build_golden(
-        people,
-        person_members,
-        organisations,
-        members if kind == "organisation" else read("linked.organisation_members"),
-        consents,
-        interactions,
-        night.survivorship,
-        end_of_week(latest_landing(organisations, consents, *landed)),
-        night.systems,
-        pins=read("stewardship.pins"),
-        questions=read("linked.questions"),
-        users=read("conformed.users"),
-        opportunities=read("conformed.opportunities"),
-        versions=read("conformed.person_versions"),
-        lead_rules=night.lead_rules,
-        memory=memory_of(
-            night, people.select(PERSON_ANCHORS).collect(), consents, interactions, person_members
-        ),
-    )
-    built = {f"golden.{name}": getattr(golden, name) for name in GOLDEN if name != "activities"}
-    built["golden.activities"] = golden.activities.collect()
-    differences = [table_difference(contract_of(table), read(table), frame) for table, frame in built.items()]
+    if kind == "person":
+        golden = golden_of(night, person_members=members)
+    else:
+        golden = golden_of(night, organisation_members=members)
+    built = {f"golden.{name}": golden.table(name) for name in GOLDEN}
+    differences = [
+        table_difference(contract_of(table), night.lake.read(contract_of(table)), frame)
+        for table, frame in built.items()
+    ]
     return differences, built
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
 from hypothesis import strategies as st
 
 from crm_hygiene.golden import Golden, build_golden
-from crm_hygiene.golden.activities import Activities
 from crm_hygiene.golden.lead_rules import LeadRules
 from crm_hygiene.survivorship import Rules, load_rules
 
@@ -56,12 +54,6 @@ def build(
         lead_rules=lead_rules,
         **further,
     )
-
-
-def table_of(golden: Golden, name: str) -> pl.DataFrame:
-    """A golden table by its bare name, whole."""
-    table: pl.DataFrame | Activities = getattr(golden, name)
-    return table.collect() if isinstance(table, Activities) else table
 
 
 _text = st.sampled_from([None, None, "a", "A", "b", "long text"])

@@ -15,7 +15,7 @@ from crm_hygiene.golden import Golden, activities, provenance
 from crm_hygiene.survivorship.rules import survivorship_columns
 
 from . import records as r
-from .night import build, nights, table_of
+from .night import build, nights
 
 KEY = contract_of("golden.provenance").key
 TABLES = ["contacts", "accounts", "leads", "lead_states", "relationships", "activities"]
@@ -23,7 +23,7 @@ TABLES = ["contacts", "accounts", "leads", "lead_states", "relationships", "acti
 
 def cells(golden: Golden, table: str) -> pl.DataFrame:
     """Filled survivorship cells as (entity_id, column_name, value)."""
-    frame = table_of(golden, table)
+    frame = golden.table(table)
     columns = survivorship_columns(table)
     return (
         frame.select("entity_id", *(pl.col(c).cast(pl.String) for c in columns))
@@ -34,12 +34,12 @@ def cells(golden: Golden, table: str) -> pl.DataFrame:
 
 def the_order_of_rows_changes_nothing(straight: Golden, shuffled: Golden) -> None:
     for table in TABLES:
-        assert_frame_equal(table_of(straight, table), table_of(shuffled, table))
+        assert_frame_equal(straight.table(table), shuffled.table(table))
     assert_frame_equal(straight.provenance.collect(), shuffled.provenance.collect())
 
 
 def tables_have_the_shape_and_key_of_their_contract(golden: Golden) -> None:
-    frames = {t: table_of(golden, t) for t in TABLES} | {"provenance": golden.provenance.collect()}
+    frames = {t: golden.table(t) for t in TABLES} | {"provenance": golden.provenance.collect()}
     for table, frame in frames.items():
         contract = contract_of(f"golden.{table}")
         assert frame.schema == contract.schema
@@ -118,8 +118,8 @@ def a_person_has_at_most_one_current_relationship_and_none_ends_before_it_begins
 def test_nothing_in_gives_empty_tables_of_the_right_shape() -> None:
     golden = build([])
     for table in TABLES:
-        assert table_of(golden, table).is_empty()
-        assert table_of(golden, table).schema == contract_of(f"golden.{table}").schema
+        assert golden.table(table).is_empty()
+        assert golden.table(table).schema == contract_of(f"golden.{table}").schema
     assert golden.provenance.collect().is_empty()
 
 
@@ -135,7 +135,7 @@ def the_size_of_parts_changes_nothing(night: dict[str, Any], golden: Golden) -> 
         one_by_one = build(**night)
         assert len(one_by_one.activities.tied.ties) == len(night["interactions"])
         for table in ("activities", "leads"):
-            assert_frame_equal(table_of(one_by_one, table), table_of(golden, table))
+            assert_frame_equal(one_by_one.table(table), golden.table(table))
         assert one_by_one.notes == golden.notes
     with mock.patch.object(provenance, "_PART_ENTITIES", 1):
         frames = list(golden.provenance)

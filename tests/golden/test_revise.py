@@ -22,7 +22,7 @@ from crm_hygiene.golden.revise import RevisedGolden, revise_golden
 from crm_hygiene.survivorship import load_rules
 
 from . import records as r
-from .night import nights, table_of
+from .night import nights
 
 Rows = list[dict[str, Any]]
 RULES, LEAD_RULES, CONSENT_RULES = load_rules(), load_lead_rules(), load_consent_rules()
@@ -184,7 +184,7 @@ def revised(one: dict[str, Rows], other: dict[str, Rows], live: Golden) -> Revis
         for name in Inputs.__dataclass_fields__
         if then[name].equals(now[name])
     }
-    tables = {f"golden.{t}": table_of(live, t).lazy() for t in TABLES}
+    tables = {f"golden.{t}": live.table(t).lazy() for t in TABLES}
     with mock.patch.object(revising, "_are_most", return_value=False):
         found = revise_golden(
             replace(then_inputs, **same),
@@ -211,7 +211,7 @@ def assert_equal(found: RevisedGolden, expected: Golden) -> None:
         if parts is None:
             parts = (*found.activities.kept(), *found.activities.fresh())
         both = pl.concat([contract.empty(), *parts]).sort(contract.key)
-        assert_frame_equal(both, table_of(expected, table), check_exact=True)
+        assert_frame_equal(both, expected.table(table), check_exact=True)
     contract = contract_of("golden.provenance")
     both = pl.concat([contract.empty(), *found.kept_provenance, *found.fresh_provenance]).sort(contract.key)
     assert_frame_equal(both, expected.provenance.collect(), check_exact=True)

@@ -157,7 +157,7 @@ def test_a_stopped_step_fails_and_later_nights_tell_what_changed(project: Projec
 
     held = {"side_effect": GateStopped("held back for a test")}
     with (
-        mock.patch.object(golden_assets, "build_golden", **held),
+        mock.patch.object(golden_assets, "golden_of", **held),
         mock.patch.object(golden_assets, "revise_golden", **held),
     ):
         stopped = project.night(day=1)
