@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import dagster as dg
+from collections.abc import Sequence
 
+import dagster as dg
+import polars as pl
+
+from assets.gating import Parts
 from assets.presentation import Lineage
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.contract import contract_of
+from crm_hygiene.golden.buckets import entities_within
 from crm_hygiene.golden.inputs import Inputs
 from crm_hygiene.golden.of_lake import golden_of, weighed_at
 from crm_hygiene.golden.revise import revise_golden
@@ -15,6 +20,7 @@ from crm_hygiene.night import Night
 from crm_hygiene.privacy.memory import memory_of
 from crm_hygiene.progress import tell
 from crm_hygiene.revision import Revision, StreamedRevision
+from crm_hygiene.spill import PutBy
 
 READS = (
     "conformed.people",
@@ -248,6 +254,7 @@ def _revised(night: Night) -> Tables | None:
         night.lead_rules,
         as_of,
         night.systems,
+        entities_within(night.config.limits.memory_bytes),
     )
     if revised is None:
         return None
@@ -261,6 +268,10 @@ def _revised(night: Night) -> Tables | None:
     }
 
 
+def _held_or_in_parts(buckets: Sequence[PutBy]) -> pl.DataFrame | Parts:
+    return buckets[0]() if len(buckets) == 1 else (rows() for rows in buckets)
+
+
 def _compute(night: Night) -> Tables:
     return _revised(night) or _whole(night)
 
@@ -269,11 +280,11 @@ def _whole(night: Night) -> Tables:
     golden = golden_of(night)
     night.say(golden.notes)
     return {
-        "golden.contacts": golden.contacts,
-        "golden.accounts": golden.accounts,
+        "golden.contacts": _held_or_in_parts(golden.persons.rows),
+        "golden.accounts": _held_or_in_parts(golden.firms.rows),
         "golden.leads": golden.leads,
         "golden.lead_states": golden.lead_states,
-        "golden.relationships": golden.relationships,
+        "golden.relationships": _held_or_in_parts(golden.persons.relationships),
         "golden.activities": golden.activities,
         "golden.consents": golden.consents,
         "golden.consent_events": golden.consent_events,
@@ -291,6 +302,7 @@ def golden_assets() -> list[dg.AssetsDefinition]:
                 reads=READS,
                 pins=dict.fromkeys(TABLES, READS),
                 compute=_compute,
+                held_if_small=frozenset({"golden.contacts", "golden.accounts", "golden.relationships"}),
                 made_from={
                     "golden.consents": _CONSENTS,
                     "golden.consent_events": _CONSENTS,

@@ -6,6 +6,7 @@ Rules of the domain (survivorship, linkage, cash) are files of their own, named 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,12 +72,27 @@ class RulesConfig(_Section):
     consent: Path | None = None
 
 
+# Powers of a thousand; KiB, MiB and so on are those of 1024.
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
 class LimitsConfig(_Section):
-    """Bounds: DuckDB's memory for linkage, DuckDB's threads, the user's own limits on quality metrics."""
+    """Bounds, and the user's own limits on quality metrics.
+
+    `memory` is what a step that works in parts may take for them: DuckDB's in linkage and in the catalog,
+    beyond which it spills, and that of the entities golden holds at a time. What a step has to know of
+    everybody comes on top. `threads` are DuckDB's.
+    """
 
     memory: str = Field(default="2GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
     threads: int = Field(default=2, ge=1)
     quality: Path | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes; GB are powers of ten, GiB of two."""
+        number, unit, binary = re.findall(r"([0-9.]+) ?([KMGT]?)(i?)B", self.memory)[0]
+        return int(float(number) * (1024 if binary else 1000) ** _UNITS[unit])
 
 
 class SparkConfig(_Section):

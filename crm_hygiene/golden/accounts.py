@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.contacts import columns_judged
-from crm_hygiene.golden.hierarchy import climb
 from crm_hygiene.golden.lists import LISTED, best_first, sorted_lists
 from crm_hygiene.golden.quality_score import add_scores, consistency, summarise_records
 from crm_hygiene.golden.references import resolve, unambiguous
-from crm_hygiene.survivorship.candidates import Candidates, gather_candidates
+from crm_hygiene.survivorship.candidates import NEEDED, Candidates, gather_candidates
 from crm_hygiene.survivorship.choose import Choice
+from crm_hygiene.survivorship.criteria import columns_read
 from crm_hygiene.survivorship.placeholders import without_placeholders
 from crm_hygiene.survivorship.rules import Rules, survivorship_columns
 
@@ -59,39 +59,59 @@ def lone_domains(organisations: pl.DataFrame, members: pl.DataFrame) -> pl.Serie
 
 
 def gather_organisations(
-    organisations: pl.DataFrame,
+    organisations: pl.LazyFrame,
     members: pl.DataFrame,
     parents: pl.DataFrame,
     rules: Rules,
     systems: Mapping[str, str],
     undeliverable: pl.Series,
+    columns: Sequence[str],
 ) -> Candidates:
     """Live organisation records by entity, each with the entity of its parent.
 
-    `parents` are those of `stated_parents`; `undeliverable` are addresses that mail does not reach.
+    `parents` are those of `stated_parents`; `undeliverable` are addresses that mail does not reach;
+    `columns` are of `account_columns` or `parent_columns`.
     """
-    joined = organisations.join(
-        parents.select(*KEYS, "parent_entity_id"), on=KEYS, how="left", maintain_order="left"
-    ).with_columns(is_bounced=pl.col("email").is_in(undeliverable.implode()).fill_null(False))
-    columns = [*survivorship_columns("accounts"), "email_domain", *columns_judged(rules, "accounts")]
-    return gather_candidates(
-        without_placeholders(joined, rules.accounts), members, systems, columns, rules.times
+    joined = (
+        organisations.select(columns_chosen_from(organisations, columns))
+        .join(parents.lazy().select(*KEYS, "parent_entity_id"), on=KEYS, how="left", maintain_order="left")
+        .with_columns(is_bounced=pl.col("email").is_in(undeliverable.implode()).fill_null(False))
     )
+    return gather_candidates(
+        without_placeholders(joined.collect(), rules.accounts), members, systems, columns, rules.times
+    )
+
+
+def account_columns(rules: Rules) -> list[str]:
+    """Columns that accounts are made of, beside those of every candidate."""
+    return [*survivorship_columns("accounts"), "email_domain", *columns_judged(rules, "accounts")]
+
+
+def parent_columns(rules: Rules) -> list[str]:
+    """Columns that the parent of an account and its place in a hierarchy are found from."""
+    judged = columns_read(rules.accounts.all_rules["parent_entity_id"], rules)
+    return list(dict.fromkeys(["parent_entity_id", "employee_count", *judged]))
+
+
+def columns_chosen_from(organisations: pl.LazyFrame, columns: Sequence[str]) -> list[str]:
+    """Those of conformed.organisations that candidates with `columns` are gathered from."""
+    wanted = {*NEEDED, "email", *columns}
+    return [name for name in organisations.collect_schema().names() if name in wanted]
 
 
 def build_accounts(
     candidates: Candidates,
     choices: list[Choice],
-    circles: pl.DataFrame,
+    places: pl.DataFrame,
     lone: pl.Series,
     rules: Rules,
     as_of: datetime,
-    questions: pl.DataFrame | None = None,
+    doubts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """golden.accounts, sorted by entity_id, in the contract's shape.
 
-    `circles` are where parents were cut (`hierarchy.without_circles`), `lone` those of `lone_domains`.
-    `candidates` hold whole hierarchies: every account above and below one of them.
+    `places` are of `hierarchy.Hierarchy`, `lone` those of `lone_domains`, `doubts` of
+    `quality_score.uniqueness`.
     """
     count = candidates.entities.len()
     frame = pl.DataFrame({"entity_id": candidates.entities}).hstack(
@@ -104,9 +124,8 @@ def build_accounts(
         sorted_lists(_domains(candidates, lone), count).alias("domains"),
         consistency(choices, count),
     )
-    for told in (climb(frame.select("entity_id", "parent_entity_id")), circles):
-        frame = frame.join(told, on="entity_id", how="left", maintain_order="left")
-    return contract_of("golden.accounts").shape(add_scores(frame, rules.accounts, as_of, questions))
+    frame = frame.join(places, on="entity_id", how="left", maintain_order="left")
+    return contract_of("golden.accounts").shape(add_scores(frame, rules.accounts, as_of, doubts))
 
 
 def _domains(candidates: Candidates, lone: pl.Series) -> pl.DataFrame:

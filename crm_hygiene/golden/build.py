@@ -2,58 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import polars as pl
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden.accounts import (
-    build_accounts,
-    gather_organisations,
-    lone_domains,
-    stated_parents,
-)
+from crm_hygiene.golden.accounts import lone_domains, stated_parents
 from crm_hygiene.golden.activities import Activities, Tied, tie_people, untied_notes
 from crm_hygiene.golden.affiliation import affiliate_people
+from crm_hygiene.golden.built import Built
 from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
 from crm_hygiene.golden.consent_statements import vague_notes
-from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
-from crm_hygiene.golden.hierarchy import without_circles
+from crm_hygiene.golden.firms import build_firms
 from crm_hygiene.golden.inquiries import follow_inquiries
 from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.golden.lead_states import unknown_statuses
 from crm_hygiene.golden.leads import conversion_notes, live_leads
+from crm_hygiene.golden.persons import build_persons
 from crm_hygiene.golden.provenance import Provenance
-from crm_hygiene.golden.reach import ORGANISATIONS, PEOPLE
-from crm_hygiene.golden.relationships import build_relationships
-from crm_hygiene.survivorship.choose import Choice
+from crm_hygiene.golden.quality_score import uniqueness
+from crm_hygiene.golden.reach import ORGANISATIONS, PEOPLE, living
+from crm_hygiene.spill import gathered
 from crm_hygiene.survivorship.deliverability import undeliverable
 from crm_hygiene.survivorship.pins import PINS, pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
+
+# Entities held at once where nobody says otherwise.
+_TOGETHER = 250_000
 
 
 @dataclass(frozen=True)
 class Golden:
     """The golden tables, each in its contract's shape and sorted by its key.
 
-    `provenance` and `activities` are iterated, not held: frames of golden.provenance, of one golden column
-    each, and of golden.activities, one per part of the interactions. `notes` are lines a steward should
-    read after the night.
+    What is built bucket by bucket, of `persons` (contacts and relationships) and of `firms` (accounts), is
+    put by on disk if there are several buckets. `provenance` and `activities` are iterated, not held: frames
+    of golden.provenance, of one golden column each, and of golden.activities, one per part of the
+    interactions. `notes` are lines a steward should read after the night.
     """
 
-    contacts: pl.DataFrame
-    accounts: pl.DataFrame
+    persons: Built
+    firms: Built
     leads: pl.DataFrame
     lead_states: pl.DataFrame
-    relationships: pl.DataFrame
     activities: Activities
     consents: pl.DataFrame
     consent_events: pl.DataFrame
     provenance: Provenance
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def contacts(self) -> pl.DataFrame:
+        """golden.contacts, all in memory; so with accounts and relationships."""
+        return gathered(self.persons.rows, contract_of("golden.contacts").empty())
+
+    @cached_property
+    def accounts(self) -> pl.DataFrame:
+        """golden.accounts."""
+        return gathered(self.firms.rows, contract_of("golden.accounts").empty())
+
+    @cached_property
+    def relationships(self) -> pl.DataFrame:
+        """golden.relationships."""
+        return gathered(self.persons.relationships, contract_of("golden.relationships").empty())
 
     def table(self, name: str) -> pl.DataFrame:
         """A golden table by its bare name, whole: what comes in parts is gathered."""
@@ -61,42 +76,10 @@ class Golden:
         return found if isinstance(found, pl.DataFrame) else found.collect()
 
 
-@dataclass(frozen=True)
-class _Firms:
-    """golden.accounts with what it is made of: the choices, circles of parents, members that live."""
-
-    accounts: pl.DataFrame
-    choices: list[Choice]
-    circles: pl.DataFrame
-    living: pl.DataFrame
-
-
-def _build_firms(
-    organisations: pl.DataFrame,
-    members: pl.DataFrame,
-    interactions: pl.LazyFrame,
-    log: pl.DataFrame,
-    rules: Rules,
-    as_of: datetime,
-    systems: Mapping[str, str],
-    questions: pl.DataFrame | None,
-) -> _Firms:
-    bounced = undeliverable(interactions, organisations, "email", rules.bounces, systems)
-    parents = stated_parents(organisations, members, systems)
-    firms = gather_organisations(organisations, members, parents, rules, systems, bounced)
-    pins = pins_of_entities(log, members, "accounts")
-    firms, circles = without_circles(firms, rules, as_of, pins)
-    choices = choose_fields(firms, "accounts", rules, as_of, pins)
-    lone = lone_domains(organisations, members)
-    accounts = build_accounts(firms, choices, circles, lone, rules, as_of, questions)
-    living = members.filter(pl.col("entity_id").is_in(firms.entities.implode()))
-    return _Firms(accounts, choices, circles, living)
-
-
 def build_golden(
     people: pl.LazyFrame,
     person_members: pl.DataFrame,
-    organisations: pl.DataFrame,
+    organisations: pl.LazyFrame,
     organisation_members: pl.DataFrame,
     consents: pl.DataFrame,
     interactions: pl.LazyFrame,
@@ -109,7 +92,8 @@ def build_golden(
     versions: pl.DataFrame | None = None,
     lead_rules: LeadRules | None = None,
     questions: pl.DataFrame | None = None,
-    memory: ConsentMemory | None = None,
+    memory: Callable[[pl.DataFrame, pl.DataFrame], ConsentMemory] | None = None,
+    size: int = _TOGETHER,
 ) -> Golden:
     """Build every golden table.
 
@@ -119,9 +103,10 @@ def build_golden(
     `questions` is linked.questions; without it every golden row counts as unique.
     `pins` is stewardship.pins; without it nothing is pinned. `users`, `opportunities` and `versions`
     (conformed.person_versions) count as empty where they are left out. Frames are conformed.* and
-    linked.*_members, people and interactions lazy: of so many only what is asked for is read. Entities whose
-    every record is deleted have no row, while their statements of consent stay in the ledger. `memory` is
-    what is known of consent besides.
+    linked.*_members, people, organisations and interactions lazy: of so many only what is asked for is read.
+    Entities whose every record is deleted have no row, while their statements of consent stay in the ledger.
+    `memory` tells what is known of consent besides, given addresses and keys of conformed.people and its
+    members. `size` is how many entities are held at a time; it changes no row.
     """
     log = contract_of(PINS).empty() if pins is None else pins
     users = contract_of("conformed.users").empty() if users is None else users
@@ -129,46 +114,48 @@ def build_golden(
     if opportunities is None:
         opportunities = contract_of("conformed.opportunities").empty()
     lead_rules = lead_rules or load_lead_rules()
+    doubts = None if questions is None else uniqueness(questions)
+    companies = organisations.select(ORGANISATIONS).collect()
+    living_firms = living(companies, organisation_members)
     # Most steps keep one core busy, so what does not need each other is computed side by side.
     with ThreadPoolExecutor(1, thread_name_prefix="golden") as beside:
         pending_firms = beside.submit(
-            _build_firms,
+            build_firms,
             organisations,
             organisation_members,
-            interactions,
-            log,
+            stated_parents(companies, organisation_members, systems),
+            lone_domains(companies, organisation_members),
+            undeliverable(interactions, companies, "email", rules.bounces, systems),
+            pins_of_entities(log, organisation_members, "accounts"),
+            doubts,
             rules,
             as_of,
             systems,
-            questions,
+            size,
         )
         resolved = people.select(PEOPLE).collect()
-        affiliations = affiliate_people(resolved, organisations, organisation_members, systems)
+        living_people = living(resolved, person_members)
+        affiliations = affiliate_people(resolved, companies, organisation_members, systems)
         bounced = undeliverable(interactions, resolved, "email_normalised", rules.bounces, systems)
-        persons = gather_people(people, person_members, affiliations, rules, systems, bounced)
-        living = person_members.filter(pl.col("entity_id").is_in(persons.entities.implode()))
-        firms = pending_firms.result()
-        # Of the wide rows nothing else is asked any more.
-        organisations = organisations.select(ORGANISATIONS)
-
-        pending_consent = beside.submit(
-            effective_consent, resolved, living, consents, interactions, systems, bounced, memory
-        )
-        person_pins = pins_of_entities(log, person_members, "contacts")
-        person_choices = choose_fields(persons, "contacts", rules, as_of, person_pins)
-        relationships = build_relationships(persons, versions, firms.living, systems)
-        consent = pending_consent.result()
-
-        pending_contacts = beside.submit(
-            build_contacts, persons, person_choices, consent.contacts, rules, as_of, questions
-        )
-        tied = tie_people(interactions, resolved, living, systems)
-        inquiries = follow_inquiries(
-            live_leads(people, living),
+        consent = effective_consent(
             resolved,
-            living,
-            organisations,
-            firms.living,
+            living_people,
+            consents,
+            interactions,
+            systems,
+            bounced,
+            None if memory is None else memory(resolved, person_members),
+        )
+        tied = tie_people(interactions, resolved, living_people, systems)
+        firms = pending_firms.result()
+        # Beside the people, whose buckets are bounded: what knows everybody comes one after the other.
+        pending_inquiries = beside.submit(
+            follow_inquiries,
+            live_leads(people, living_people),
+            resolved,
+            living_people,
+            companies,
+            living_firms,
             affiliations,
             tied,
             opportunities,
@@ -177,32 +164,45 @@ def build_golden(
             systems,
             lead_rules,
         )
-        contacts = pending_contacts.result()
+        persons = build_persons(
+            people,
+            living_people,
+            affiliations,
+            bounced,
+            consent.contacts,
+            versions,
+            living_firms,
+            pins_of_entities(log, person_members, "contacts"),
+            doubts,
+            rules,
+            as_of,
+            systems,
+            size,
+        )
+        inquiries = pending_inquiries.result()
     activities = Activities(
         tied,
-        contacts.select("entity_id", "account_entity_id"),
-        relationships,
+        pl.concat(rows().select("entity_id", "account_entity_id") for rows in persons.rows),
+        gathered(persons.relationships, contract_of("golden.relationships").empty()),
         inquiries.leads,
         inquiries.states,
-        firms.living,
+        living_firms,
         systems,
     )
+    circles = pl.concat(rows()["hierarchy_problem"].drop_nulls() for rows in firms.rows)
     return Golden(
-        contacts=contacts,
-        accounts=firms.accounts,
+        persons=persons,
+        firms=firms,
         leads=inquiries.leads,
         lead_states=inquiries.states,
-        relationships=relationships,
         activities=activities,
-        notes=night_notes(
-            inquiries.states, inquiries.leads, tied, consent, firms.circles["hierarchy_problem"]
-        ),
+        notes=night_notes(inquiries.states, inquiries.leads, tied, consent, circles),
         consents=consent.consents,
         consent_events=consent.events,
         provenance=Provenance(
-            choices=(
-                *(("contacts", c) for c in person_choices),
-                *(("accounts", c) for c in firms.choices),
+            chosen=(
+                *(("contacts", choices) for choices in persons.choices),
+                *(("accounts", choices) for choices in firms.choices),
             ),
             stated=consent.provenance,
             rules=rules,

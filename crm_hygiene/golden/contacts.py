@@ -31,14 +31,24 @@ def gather_people(
     `undeliverable` are normalised addresses that mail does not reach.
     """
     columns = [*survivorship_columns("contacts"), *columns_judged(rules, "contacts")]
-    stated = [c for c in people.collect_schema().names() if c in {*NEEDED, *columns}]
     joined = people.select(
-        *stated,
+        *columns_chosen_from(people, rules),
         is_bounced=pl.col("email_normalised").is_in(undeliverable.implode()).fill_null(False),
     ).join(affiliations.lazy(), on=["source", "record_id"], how="left")
     return gather_candidates(
         without_placeholders(joined.collect(), rules.contacts), members, systems, columns, rules.times
     )
+
+
+def columns_chosen_from(people: pl.LazyFrame, rules: Rules) -> list[str]:
+    """Columns of conformed.people that contacts are chosen from."""
+    wanted = {
+        *NEEDED,
+        "email_normalised",
+        *survivorship_columns("contacts"),
+        *columns_judged(rules, "contacts"),
+    }
+    return [name for name in people.collect_schema().names() if name in wanted]
 
 
 def columns_judged(rules: Rules, table: str) -> list[str]:
@@ -71,11 +81,12 @@ def build_contacts(
     consent: pl.DataFrame,
     rules: Rules,
     as_of: datetime,
-    questions: pl.DataFrame | None = None,
+    doubts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """golden.contacts, sorted by entity_id, in the contract's shape.
 
-    `consent` is the state of `golden.consent.effective_consent`; who is not in it is `unknown`.
+    `consent` is the state of `golden.consent.effective_consent`; who is not in it is `unknown`. `doubts` are
+    of `quality_score.uniqueness`.
     """
     count = candidates.entities.len()
     frame = pl.DataFrame({"entity_id": candidates.entities}).hstack(
@@ -91,4 +102,4 @@ def build_contacts(
         pl.col("email_consent", "phone_consent").fill_null("unknown"),
         pl.col("is_suppressed").fill_null(False),
     )
-    return contract_of("golden.contacts").shape(add_scores(frame, rules.contacts, as_of, questions))
+    return contract_of("golden.contacts").shape(add_scores(frame, rules.contacts, as_of, doubts))

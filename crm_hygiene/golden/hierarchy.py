@@ -7,7 +7,7 @@ or goes round in one circle. What does not belong here: which of several stated 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,32 +88,53 @@ def climb(parents: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def without_circles(
+@dataclass(frozen=True)
+class Hierarchy:
+    """Where every account stands.
+
+    Attributes
+    ----------
+    places
+        entity_id, ultimate_parent_entity_id, hierarchy_depth, hierarchy_problem; sorted by entity_id.
+    cut
+        ids of accounts that keep no parent, so that none is above itself.
+    """
+
+    places: pl.DataFrame
+    cut: pl.Series
+
+
+def hierarchy_of(
     candidates: Candidates, rules: Rules, as_of: datetime, pins: pl.DataFrame | None = None
-) -> tuple[Candidates, pl.DataFrame]:
-    """Candidates whose chosen parents form no circle, and what was cut (`find_circles`).
+) -> Hierarchy:
+    """The hierarchy that the chosen parents of `candidates` form, circles cut (`find_circles`).
 
     The account a circle is cut at keeps no parent at all: another record's second choice could close the
     next circle. It is cut among the records, before the choice, so that no provenance tells of a parent
-    that golden does not have.
+    that golden does not have. `candidates` hold whole hierarchies.
     """
     records = candidates.records
-    rule = rules.accounts.all_rules["parent_entity_id"]
-    chosen = choose(candidates, "accounts", "parent_entity_id", rule, rules, as_of, pins).golden()
+    chosen = _parents(candidates, rules, as_of, pins)
     facts = records.group_by("entity", maintain_order=True).agg(
         pl.col("employee_count").max(),
         first_seen_at=pl.min_horizontal("created_at", "observed_at").min(),
     )
-    cut = find_circles(
-        pl.DataFrame({"entity_id": candidates.entities})
-        .hstack(chosen.select("parent_entity_id"))
-        .hstack(facts.select("employee_count", "first_seen_at"))
-    )
-    if cut.is_empty():
-        return candidates, cut
-    is_cut = pl.col("entity_id").is_in(cut["entity_id"].implode())
-    cleared = records.with_columns(parent_entity_id=pl.when(~is_cut).then("parent_entity_id"))
-    return replace(candidates, records=cleared), cut
+    circles = find_circles(chosen.hstack(facts.select("employee_count", "first_seen_at")))
+    cut = circles["entity_id"]
+    if cut.len():
+        is_cut = pl.col("entity_id").is_in(cut.implode())
+        cleared = records.with_columns(parent_entity_id=pl.when(~is_cut).then("parent_entity_id"))
+        chosen = _parents(replace(candidates, records=cleared), rules, as_of, pins)
+    return Hierarchy(climb(chosen).join(circles, on="entity_id", how="left", maintain_order="left"), cut)
+
+
+def _parents(
+    candidates: Candidates, rules: Rules, as_of: datetime, pins: pl.DataFrame | None
+) -> pl.DataFrame:
+    """entity_id, parent_entity_id as chosen."""
+    rule = rules.accounts.all_rules["parent_entity_id"]
+    chosen = choose(candidates, "accounts", "parent_entity_id", rule, rules, as_of, pins).golden()
+    return pl.DataFrame({"entity_id": candidates.entities}).hstack(chosen.select("parent_entity_id"))
 
 
 def _links(frame: pl.DataFrame) -> Indices:

@@ -13,8 +13,10 @@ import polars as pl
 
 from crm_hygiene.asof import end_of_week, latest_landing
 from crm_hygiene.contract import contract_of
+from crm_hygiene.golden.buckets import entities_within
 from crm_hygiene.golden.build import Golden, build_golden
-from crm_hygiene.golden.consent_anchors import PERSON_ANCHORS
+from crm_hygiene.golden.inputs import KEYS
+from crm_hygiene.golden.reach import VERSIONS
 from crm_hygiene.night import Night
 from crm_hygiene.privacy.memory import memory_of
 
@@ -44,33 +46,34 @@ def golden_of(
 ) -> Golden:
     """Every golden table of the night's lake; other members than the linked ones where they are given."""
     lake = night.lake
-    people, interactions = (
-        lake.scan(contract_of(f"conformed.{table}")) for table in ("people", "interactions")
+    people, organisations, interactions = (
+        lake.scan(contract_of(f"conformed.{table}")) for table in ("people", "organisations", "interactions")
     )
     consents = lake.read(contract_of("conformed.consents"))
     if person_members is None:
-        members = lake.scan(contract_of("linked.person_members"))
-        person_members = members.select("source", "record_id", "entity_id").collect()
+        person_members = _columns(night, "linked.person_members", [*KEYS, "entity_id"])
     if organisation_members is None:
-        organisation_members = lake.read(contract_of("linked.organisation_members"))
-    as_of = weighed_at(night)
-    memory = memory_of(night, people.select(PERSON_ANCHORS).collect(), consents, interactions, person_members)
+        organisation_members = _columns(night, "linked.organisation_members", [*KEYS, "entity_id"])
     return build_golden(
         people,
         person_members,
-        # Read in place: building lets go of the wide rows when it is done with them.
-        lake.read(contract_of("conformed.organisations")),
+        organisations,
         organisation_members,
         consents,
         interactions,
         night.survivorship,
-        as_of,
+        weighed_at(night),
         night.systems,
         pins=lake.read(contract_of("stewardship.pins")),
         questions=lake.read(contract_of("linked.questions")),
         users=lake.read(contract_of("conformed.users")),
         opportunities=lake.read(contract_of("conformed.opportunities")),
-        versions=lake.read(contract_of("conformed.person_versions")),
+        versions=_columns(night, "conformed.person_versions", VERSIONS),
         lead_rules=night.lead_rules,
-        memory=memory,
+        memory=lambda known, members: memory_of(night, known, consents, interactions, members),
+        size=entities_within(night.config.limits.memory_bytes),
     )
+
+
+def _columns(night: Night, table: str, columns: list[str]) -> pl.DataFrame:
+    return night.lake.scan(contract_of(table)).select(columns).collect()

@@ -1,25 +1,23 @@
 """Provenance: where every golden cell came from.
 
-Rows are made on demand, a golden column at a time for some of its entities, from the choices kept by
+Rows are made on demand, a golden column at a time for a bucket of entities, from the choices kept by
 position: eighteen million rows of text need not be in memory at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 
 from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import contract_of
+from crm_hygiene.golden.built import Choices
 from crm_hygiene.survivorship.choose import Choice
 from crm_hygiene.survivorship.pins import PINS
 from crm_hygiene.survivorship.rules import Rules
-
-# Entities of one frame.
-_PART_ENTITIES = 250_000
 
 _PHRASES = {
     "validity": "most valid",
@@ -38,11 +36,11 @@ _PHRASES = {
 class Provenance:
     """An iterable of frames of golden.provenance, of one golden column each, sorted by its key.
 
-    It can be iterated any number of times. `stated` holds finished rows that come from elsewhere
-    than survivorship (consent).
+    It can be iterated any number of times. `chosen` are the choices of `contacts` and `accounts`, per bucket;
+    `stated` holds finished rows that come from elsewhere than survivorship (consent).
     """
 
-    choices: tuple[tuple[str, Choice], ...]
+    chosen: tuple[tuple[str, Choices], ...]
     stated: tuple[pl.DataFrame, ...]
     rules: Rules
     as_of: datetime
@@ -52,24 +50,21 @@ class Provenance:
         return ahead(self._frames())
 
     def _frames(self) -> Iterator[pl.DataFrame]:
-        for table, choice in self.choices:
-            parts = _parts_of(choice)
+        for table, choice in self.choices():
             for column in choice.rule.columns:
-                for part in parts:
-                    yield trace_column(table, column, part, self.rules, self.as_of)
+                yield trace_column(table, column, choice, self.rules, self.as_of)
         yield from self.stated
+
+    def choices(self) -> Iterator[tuple[str, Choice]]:
+        """Every choice with the bare name of its table, bucket by bucket."""
+        for table, bucket in self.chosen:
+            for choice in bucket():
+                yield table, choice
 
     def collect(self) -> pl.DataFrame:
         """All rows in one frame, sorted by key; for small sets."""
         frames = list(self) or [contract_of("golden.provenance").empty()]
         return pl.concat(frames).sort(contract_of("golden.provenance").key)
-
-
-def _parts_of(choice: Choice) -> list[Choice]:
-    """The choice for some entities at a time, in their order; whole where a steward pinned some of them."""
-    if choice.winners.height <= _PART_ENTITIES or not choice.pinned.is_empty():
-        return [choice]
-    return [replace(choice, winners=winners) for winners in choice.winners.iter_slices(_PART_ENTITIES)]
 
 
 def trace_column(table: str, column: str, choice: Choice, rules: Rules, as_of: datetime) -> pl.DataFrame:

@@ -91,20 +91,20 @@ def uniqueness(questions: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_scores(
-    golden: pl.DataFrame, rules: TableRules, as_of: datetime, questions: pl.DataFrame | None = None
+    golden: pl.DataFrame, rules: TableRules, as_of: datetime, doubts: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Add completeness, freshness, uniqueness and the mean to a golden frame that has the other parts.
 
-    Without `questions` (linked.questions) nothing is in doubt and every row unique.
+    Without `doubts` (of `uniqueness`) every row is unique.
     """
     filled = pl.sum_horizontal(pl.col(c).is_not_null().cast(pl.Int64) for c in rules.important)
     half_life = rules.freshness_half_life_days
-    if questions is None:
+    if doubts is None:
         golden = golden.with_columns(uniqueness_score=pl.lit(1.0))
     else:
-        golden = golden.join(
-            uniqueness(questions), on="entity_id", how="left", maintain_order="left"
-        ).with_columns(pl.col("uniqueness_score").fill_null(1.0))
+        golden = golden.join(doubts, on="entity_id", how="left", maintain_order="left").with_columns(
+            pl.col("uniqueness_score").fill_null(1.0)
+        )
     return golden.with_columns(
         completeness_score=(filled / len(rules.important)).round(4),
         freshness_score=decayed(pl.lit(1.0), pl.col("last_seen_at"), as_of, half_life).fill_null(0.0),

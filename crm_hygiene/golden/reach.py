@@ -23,9 +23,10 @@ from crm_hygiene.survivorship.deliverability import undeliverable
 from crm_hygiene.survivorship.pins import pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
 
-# Columns that resolving looks at, and those that tell whether a row is another one.
+# Columns that resolving looks at.
 PEOPLE = [
-    *TOLD_BY,
+    *KEYS,
+    "observed_at",
     "is_deleted",
     "email",
     "email_normalised",
@@ -41,7 +42,8 @@ PEOPLE = [
     "owner_id",
 ]
 ORGANISATIONS = [
-    *TOLD_BY,
+    *KEYS,
+    "observed_at",
     "is_deleted",
     "email",
     "email_domain",
@@ -54,7 +56,8 @@ ORGANISATIONS = [
     "created_at",
     "owner_id",
 ]
-_VERSIONS = [
+# Columns of conformed.person_versions that relationships and the lives of leads look at.
+VERSIONS = [
     "source",
     "person_record_id",
     "organisation_record_id",
@@ -95,16 +98,16 @@ class Resolved:
 
     @cached_property
     def people(self) -> pl.DataFrame:
-        """conformed.people, the columns of `PEOPLE`."""
+        """conformed.people, the columns of `PEOPLE` and those that tell whether a row is another one."""
         night = self._shared("people")
-        return self.inputs.people.select(PEOPLE).collect() if night is self else night.people
+        return self.inputs.people.select(_told(PEOPLE)).collect() if night is self else night.people
 
     @cached_property
     def organisations(self) -> pl.DataFrame:
-        """conformed.organisations, the columns of `ORGANISATIONS`."""
+        """conformed.organisations, as `people`."""
         night = self._shared("organisations")
         if night is self:
-            return self.inputs.organisations.select(ORGANISATIONS).collect()
+            return self.inputs.organisations.select(_told(ORGANISATIONS)).collect()
         return night.organisations
 
     @cached_property
@@ -127,7 +130,7 @@ class Resolved:
     def versions(self) -> pl.DataFrame:
         """What relationships and the lives of leads look at in conformed.person_versions."""
         night = self._shared("versions")
-        return self.inputs.versions.select(_VERSIONS).collect() if night is self else night.versions
+        return self.inputs.versions.select(VERSIONS).collect() if night is self else night.versions
 
     @cached_property
     def affiliations(self) -> pl.DataFrame:
@@ -153,14 +156,14 @@ class Resolved:
     @cached_property
     def living_people(self) -> pl.DataFrame:
         """Members of person entities that have a golden row."""
-        return _living(self.people, self.person_members)
+        return living(self.people, self.person_members)
 
     @cached_property
     def living_organisations(self) -> pl.DataFrame:
         """Members of organisation entities that have a golden row."""
         night = self._shared("organisations", "organisation_members")
         if night is self:
-            return _living(self.organisations, self.organisation_members)
+            return living(self.organisations, self.organisation_members)
         return night.living_organisations
 
     @cached_property
@@ -182,10 +185,15 @@ class Resolved:
         )
 
 
-def _living(records: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+def living(records: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """Those of `members` whose entity has a record that is not deleted, and so a golden row."""
     live = records.filter(~pl.col("is_deleted").fill_null(False)).select(KEYS)
     alive = members.join(live, on=KEYS, how="semi").select("entity_id").unique()
     return members.join(alive, on="entity_id", how="semi")
+
+
+def _told(columns: list[str]) -> list[str]:
+    return list(dict.fromkeys([*TOLD_BY, *columns]))
 
 
 def _ids(*parts: pl.DataFrame) -> pl.Series:

@@ -14,20 +14,21 @@ from datetime import datetime
 
 import polars as pl
 
-from crm_hygiene.golden.accounts import build_accounts, gather_organisations
+from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.activities import Activities, tie_people
 from crm_hygiene.golden.build import night_notes
 from crm_hygiene.golden.consent import ConsentMemory, effective_consent
-from crm_hygiene.golden.contacts import build_contacts, choose_fields, gather_people
-from crm_hygiene.golden.hierarchy import without_circles
+from crm_hygiene.golden.firms import build_firms
 from crm_hygiene.golden.inputs import KEYS, Inputs, differing
 from crm_hygiene.golden.inquiries import follow_inquiries
 from crm_hygiene.golden.lead_rules import LeadRules
 from crm_hygiene.golden.leads import live_leads
+from crm_hygiene.golden.persons import build_persons
 from crm_hygiene.golden.provenance import Provenance
+from crm_hygiene.golden.quality_score import uniqueness
 from crm_hygiene.golden.reach import Resolved, touched_organisations, touched_people
-from crm_hygiene.golden.relationships import build_relationships
 from crm_hygiene.revision import slices
+from crm_hygiene.spill import gathered
 from crm_hygiene.survivorship.pins import pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
 
@@ -101,6 +102,7 @@ def revise_golden(
     lead_rules: LeadRules,
     as_of: datetime,
     systems: Mapping[str, str],
+    size: int,
 ) -> RevisedGolden | None:
     """Golden tables of `now`, from the live ones that were built of `then` by the same rules and `as_of`.
 
@@ -112,6 +114,8 @@ def revise_golden(
         conformed tables of this night, the interactions lazy.
     memory
         what is known of consent besides, given addresses and keys of conformed.people and its members.
+    size
+        how many entities are held at a time.
 
     Returns
     -------
@@ -141,29 +145,43 @@ def revise_golden(
         firms_touched, before.organisation_members, here.organisation_members
     ):
         return None
-    questions, pins = now.questions.collect(), now.pins.collect()
+    doubts, pins = uniqueness(now.questions.collect()), now.pins.collect()
     is_person = pl.col("entity_id").is_in(persons_touched.implode())
     is_firm = pl.col("entity_id").is_in(firms_touched.implode())
 
     mine = here.organisation_members.filter(is_firm)
-    firms = gather_organisations(
-        _records(now.organisations, mine), mine, here.parents, rules, systems, here.bounced[1]
+    firms = build_firms(
+        _records(now.organisations, mine),
+        mine,
+        here.parents,
+        here.lone_domains,
+        here.bounced[1],
+        pins_of_entities(pins, here.organisation_members, "accounts"),
+        doubts,
+        rules,
+        as_of,
+        systems,
+        size,
     )
-    firm_pins = pins_of_entities(pins, here.organisation_members, "accounts")
-    firms, circles = without_circles(firms, rules, as_of, firm_pins)
-    firm_choices = choose_fields(firms, "accounts", rules, as_of, firm_pins)
-    accounts = build_accounts(firms, firm_choices, circles, here.lone_domains, rules, as_of, questions)
-
     mine = here.person_members.filter(is_person)
-    persons = gather_people(
-        _records(now.people, mine).lazy(), mine, here.affiliations, rules, systems, here.bounced[0]
+    persons = build_persons(
+        _records(now.people, mine),
+        mine,
+        here.affiliations,
+        here.bounced[0],
+        consent.contacts,
+        here.versions,
+        here.living_organisations,
+        pins_of_entities(pins, here.person_members, "contacts"),
+        doubts,
+        rules,
+        as_of,
+        systems,
+        size,
     )
-    person_choices = choose_fields(
-        persons, "contacts", rules, as_of, pins_of_entities(pins, here.person_members, "contacts")
-    )
-    contacts = build_contacts(persons, person_choices, consent.contacts, rules, as_of, questions)
-    told = here.versions.filter(pl.col("person_record_id").is_in(mine["record_id"].implode()))
-    relationships = build_relationships(persons, told, here.living_organisations, systems)
+    contacts = gathered(persons.rows, contract_of("golden.contacts").empty())
+    accounts = gathered(firms.rows, contract_of("golden.accounts").empty())
+    relationships = gathered(persons.relationships, contract_of("golden.relationships").empty())
 
     tables = {
         "golden.contacts": (live["golden.contacts"].filter(~is_person).collect(), contacts),
@@ -212,9 +230,9 @@ def revise_golden(
         activities=Compared(live["golden.activities"], activities),
         kept_provenance=_kept(live[PROVENANCE], is_person, is_firm),
         fresh_provenance=Provenance(
-            choices=(
-                *(("contacts", c) for c in person_choices),
-                *(("accounts", c) for c in firm_choices),
+            chosen=(
+                *(("contacts", choices) for choices in persons.choices),
+                *(("accounts", choices) for choices in firms.choices),
             ),
             stated=tuple(frame.filter(is_person) for frame in consent.provenance),
             rules=rules,
@@ -230,9 +248,9 @@ def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool
     return touched.len() > _MOST_TOUCHED * known
 
 
-def _records(records: pl.LazyFrame, members: pl.DataFrame) -> pl.DataFrame:
+def _records(records: pl.LazyFrame, members: pl.DataFrame) -> pl.LazyFrame:
     """The rows of a conformed table that are `members`."""
-    return records.join(members.lazy().select(KEYS), on=KEYS, how="semi").collect()
+    return records.join(members.lazy().select(KEYS), on=KEYS, how="semi")
 
 
 def _against(live: pl.DataFrame, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -105,7 +105,7 @@ def choice_of_cell(night: Night, kind: EntityKind, entity_id: str, column: str) 
     golden = build_golden(
         people.lazy(),
         person_members,
-        organisations,
+        organisations.lazy(),
         organisation_members,
         contract_of("conformed.consents").empty(),
         _heard(night, records),
@@ -114,7 +114,7 @@ def choice_of_cell(night: Night, kind: EntityKind, entity_id: str, column: str) 
         night.systems,
         pins=night.lake.read(contract_of(PINS)),
     )
-    for of_table, choice in golden.provenance.choices:
+    for of_table, choice in golden.provenance.choices():
         if of_table == table and column in choice.rule.columns:
             break
     else:

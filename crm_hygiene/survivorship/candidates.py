@@ -8,7 +8,7 @@ Choosing belongs to `choose`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -56,6 +56,11 @@ class Candidates:
     times: TimesRule = field(default_factory=TimesRule)
     _known: dict[tuple[object, ...], pl.Series] = field(default_factory=dict, repr=False)
     _field_times: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False)
+
+    def of(self, records: pl.DataFrame) -> Candidates:
+        """The same with other records, which have the shape and order of `records`."""
+        entities = records["entity_id"].unique(maintain_order=True)
+        return replace(self, records=records, entities=entities, _known={}, _field_times={})
 
     @property
     def height(self) -> int:

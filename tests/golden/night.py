@@ -24,8 +24,9 @@ def build(
     opportunities: list[dict[str, Any]] | None = None,
     versions: list[dict[str, Any]] | None = None,
     lead_rules: LeadRules | None = None,
+    size: int = 100,
 ) -> Golden:
-    """Golden tables; `seed` shuffles every input."""
+    """Golden tables; `seed` shuffles every input, `size` is how many entities are held at a time."""
     organisations = organisations or []
     inputs = [
         r.people(people),
@@ -43,15 +44,19 @@ def build(
     if seed is not None:
         inputs = [f.sample(fraction=1, shuffle=True, seed=seed) for f in inputs]
         further = {n: f.sample(fraction=1, shuffle=True, seed=seed) for n, f in further.items()}
-    records, *tables, events = inputs
+    records, members, firms, firm_members, statements, events = inputs
     return build_golden(
         records.lazy(),
-        *tables,
+        members,
+        firms.lazy(),
+        firm_members,
+        statements,
         events.lazy(),
         rules or load_rules(),
         r.AS_OF,
         r.SYSTEMS,
         lead_rules=lead_rules,
+        size=size,
         **further,
     )
 

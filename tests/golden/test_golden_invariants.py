@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from crm_hygiene.contract import contract_of
-from crm_hygiene.golden import Golden, activities, provenance
+from crm_hygiene.golden import Golden, activities
 from crm_hygiene.survivorship.rules import survivorship_columns
 
 from . import records as r
 from .night import build, nights
 
-KEY = contract_of("golden.provenance").key
 TABLES = ["contacts", "accounts", "leads", "lead_states", "relationships", "activities"]
 
 
@@ -137,10 +136,14 @@ def the_size_of_parts_changes_nothing(night: dict[str, Any], golden: Golden) -> 
         for table in ("activities", "leads"):
             assert_frame_equal(one_by_one.table(table), golden.table(table))
         assert one_by_one.notes == golden.notes
-    with mock.patch.object(provenance, "_PART_ENTITIES", 1):
-        frames = list(golden.provenance)
-    whole = golden.provenance.collect()
-    assert_frame_equal(pl.concat([whole.clear(), *frames]).sort(KEY), whole)
+    for size in (1, 2):
+        bucketed = build(**night, size=size)
+        assert len(bucketed.persons.rows) == max(1, -(-golden.contacts.height // size))
+        for table in TABLES:
+            assert_frame_equal(bucketed.table(table), golden.table(table))
+        for _ in range(2):
+            assert_frame_equal(bucketed.provenance.collect(), golden.provenance.collect())
+        assert bucketed.notes == golden.notes
 
 
 def every_lead_has_one_person_at_most_one_account_and_one_present_state(

@@ -157,18 +157,18 @@ def memory(night: dict[str, Rows]) -> ConsentMemory:
     return ConsentMemory(CONSENT_RULES, r.members(night["former"]).select("source", "record_id", "entity_id"))
 
 
-def whole(night: dict[str, Rows]) -> Golden:
+def whole(night: dict[str, Rows], size: int = 100) -> Golden:
     given = frames(night)
-    records, events = given.pop("people").lazy(), given.pop("interactions").lazy()
+    lazy = {name: given.pop(name).lazy() for name in ("people", "organisations", "interactions")}
     return build_golden(
         **given,
-        people=records,
-        interactions=events,
+        **lazy,
         rules=RULES,
         as_of=r.AS_OF,
         systems=r.SYSTEMS,
         lead_rules=LEAD_RULES,
-        memory=memory(night),
+        memory=lambda people, members: memory(night),
+        size=size,
     )
 
 
@@ -176,7 +176,7 @@ def inputs(given: dict[str, pl.DataFrame]) -> Inputs:
     return Inputs(**{name: given[name].lazy() for name in Inputs.__dataclass_fields__})
 
 
-def revised(one: dict[str, Rows], other: dict[str, Rows], live: Golden) -> RevisedGolden:
+def revised(one: dict[str, Rows], other: dict[str, Rows], live: Golden, size: int = 100) -> RevisedGolden:
     then, now = frames(one), frames(other)
     then_inputs, now_inputs = inputs(then), inputs(now)
     same = {
@@ -199,6 +199,7 @@ def revised(one: dict[str, Rows], other: dict[str, Rows], live: Golden) -> Revis
             LEAD_RULES,
             r.AS_OF,
             r.SYSTEMS,
+            size,
         )
     assert found is not None
     return found
@@ -219,10 +220,12 @@ def assert_equal(found: RevisedGolden, expected: Golden) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(both=two_nights())
-def test_a_revised_night_equals_one_built_whole(both: tuple[dict[str, Rows], dict[str, Rows]]) -> None:
+@given(both=two_nights(), size=st.sampled_from([1, 2, 100]))
+def test_a_revised_night_equals_one_built_whole(
+    both: tuple[dict[str, Rows], dict[str, Rows]], size: int
+) -> None:
     one, other = both
-    assert_equal(revised(one, other, whole(one)), whole(other))
+    assert_equal(revised(one, other, whole(one), size), whole(other))
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))

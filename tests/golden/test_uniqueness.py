@@ -64,7 +64,7 @@ def test_the_quality_score_is_the_mean_of_five_parts() -> None:
             "last_seen_at": [r.AS_OF],
         }
     )
-    row = add_scores(frame, rules, r.AS_OF, questions([("A", "B", 0.6)])).row(0, named=True)
+    row = add_scores(frame, rules, r.AS_OF, uniqueness(questions([("A", "B", 0.6)]))).row(0, named=True)
     assert row["uniqueness_score"] == 0.4
     assert row["quality_score"] == pytest.approx(sum(row[part] for part in PARTS) / 5, abs=1e-4)
     assert add_scores(frame, rules, r.AS_OF)["uniqueness_score"].to_list() == [1.0]

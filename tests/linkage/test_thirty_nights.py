@@ -59,7 +59,7 @@ def golden(person: Chain, firm: Chain, firms: pl.DataFrame) -> Golden:
     return build_golden(
         person.crowd.records().lazy(),
         person.members,
-        firm.crowd.records(),
+        firm.crowd.records().lazy(),
         firms,
         contract_of("conformed.consents").empty(),
         contract_of("conformed.interactions").empty().lazy(),
