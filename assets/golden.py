@@ -292,54 +292,55 @@ def _whole(night: Night) -> Tables:
     }
 
 
+def golden_step() -> Step:
+    """The one step that makes all golden tables."""
+    return Step(
+        name="golden",
+        tables=TABLES,
+        reads=READS,
+        pins=dict.fromkeys(TABLES, READS),
+        compute=_compute,
+        held_if_small=frozenset({"golden.contacts", "golden.accounts", "golden.relationships"}),
+        made_from={
+            "golden.consents": _CONSENTS,
+            "golden.consent_events": _CONSENTS,
+            "golden.accounts": (
+                "conformed.organisations",
+                "linked.organisation_members",
+                "linked.questions",
+                "stewardship.pins",
+            ),
+            "golden.leads": (
+                *_PEOPLE,
+                *_AFFILIATION,
+                "conformed.interactions",
+                "conformed.users",
+                "conformed.opportunities",
+                "conformed.person_versions",
+            ),
+            "golden.lead_states": (*_PEOPLE, "conformed.person_versions"),
+            "golden.relationships": (*_PEOPLE, *_AFFILIATION, "conformed.person_versions"),
+            "golden.activities": (
+                "conformed.interactions",
+                "conformed.person_versions",
+                *_PEOPLE,
+                *_AFFILIATION,
+            ),
+        },
+        column_sources={
+            "golden.consents": ("conformed.consents",),
+            "golden.consent_events": ("conformed.consents",),
+            "golden.contacts": ("conformed.people",),
+            "golden.accounts": ("conformed.organisations",),
+            "golden.leads": ("conformed.people",),
+            "golden.lead_states": ("conformed.people",),
+            "golden.relationships": ("conformed.people",),
+            "golden.activities": ("conformed.interactions",),
+        },
+        column_lineage=_LINEAGE,
+    )
+
+
 def golden_assets() -> list[dg.AssetsDefinition]:
     """Contacts, accounts, leads, relationships, activities and the provenance of every cell."""
-    return [
-        step_asset(
-            Step(
-                name="golden",
-                tables=TABLES,
-                reads=READS,
-                pins=dict.fromkeys(TABLES, READS),
-                compute=_compute,
-                held_if_small=frozenset({"golden.contacts", "golden.accounts", "golden.relationships"}),
-                made_from={
-                    "golden.consents": _CONSENTS,
-                    "golden.consent_events": _CONSENTS,
-                    "golden.accounts": (
-                        "conformed.organisations",
-                        "linked.organisation_members",
-                        "linked.questions",
-                        "stewardship.pins",
-                    ),
-                    "golden.leads": (
-                        *_PEOPLE,
-                        *_AFFILIATION,
-                        "conformed.interactions",
-                        "conformed.users",
-                        "conformed.opportunities",
-                        "conformed.person_versions",
-                    ),
-                    "golden.lead_states": (*_PEOPLE, "conformed.person_versions"),
-                    "golden.relationships": (*_PEOPLE, *_AFFILIATION, "conformed.person_versions"),
-                    "golden.activities": (
-                        "conformed.interactions",
-                        "conformed.person_versions",
-                        *_PEOPLE,
-                        *_AFFILIATION,
-                    ),
-                },
-                column_sources={
-                    "golden.consents": ("conformed.consents",),
-                    "golden.consent_events": ("conformed.consents",),
-                    "golden.contacts": ("conformed.people",),
-                    "golden.accounts": ("conformed.organisations",),
-                    "golden.leads": ("conformed.people",),
-                    "golden.lead_states": ("conformed.people",),
-                    "golden.relationships": ("conformed.people",),
-                    "golden.activities": ("conformed.interactions",),
-                },
-                column_lineage=_LINEAGE,
-            )
-        )
-    ]
+    return [step_asset(golden_step())]

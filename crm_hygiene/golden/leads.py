@@ -19,6 +19,9 @@ from crm_hygiene.golden.references import resolve, with_system
 LEAD_KINDS = ["lead", "inquiry"]
 KEYS = ["source", "record_id"]
 
+# Leads matched at once.
+_TOGETHER = 500_000
+
 # What else of a lead is looked at, beside the columns of golden.leads.
 _LOOKED_AT = [
     "observed_at",
@@ -72,7 +75,9 @@ def build_leads(
     organisations, opportunities, users
         conformed tables.
     """
-    matched = match_leads(leads, accounts, systems, rules.matching)
+    # Leads are matched each for itself, so that many need not be held with all their candidates.
+    parts = list(leads.iter_slices(_TOGETHER)) or [leads]
+    matched = pl.concat(match_leads(part, accounts, systems, rules.matching) for part in parts)
     current = states.filter("is_current").select(*KEYS, "lead_state", "lead_status")
     conversions = (
         states.filter(pl.col("lead_state") == "converted")
