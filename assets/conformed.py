@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.publication import Step, Tables, step_asset
-from crm_hygiene.conform import STREAMED, conform_changes, conform_parts, conform_table
+from crm_hygiene.conform import conform_changes, conform_parts, conform_table, is_streamed
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lineage.columns import conformed_lineage
 from crm_hygiene.mapping import Mapping
@@ -63,7 +63,8 @@ def _step(table: str, mappings: dict[str, Mapping]) -> Step:
         since = landing_versions(night, name, reads)
         if since is not None:
             return {name: conform_changes(night, table, since)}
-        return {name: conform_parts(night, table) if table in STREAMED else conform_table(night, table)}
+        conform = conform_parts if is_streamed(night, table) else conform_table
+        return {name: conform(night, table)}
 
     def again(night: Night, refused: pl.DataFrame) -> pl.DataFrame:
         return conform_table(night, table, refused)

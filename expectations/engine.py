@@ -163,7 +163,10 @@ def _gate_source() -> tuple[Any, Any]:
     import_great_expectations()
     from great_expectations import get_context
     from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.execution_engine import pandas_execution_engine
 
+    # Batches of fewer bytes get a fingerprint, twice; nobody reads it, and it takes longer than most checks.
+    pandas_execution_engine.HASH_THRESHOLD = 0
     context = get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)

@@ -6,14 +6,14 @@ row that passes the table's row-level checks.
 
 from crm_hygiene.conform.build import REFUSED_COLUMNS, Refusals, conform_table, feeding
 from crm_hygiene.conform.increment import conform_changes
-from crm_hygiene.conform.parts import STREAMED, conform_parts
+from crm_hygiene.conform.parts import conform_parts, is_streamed
 
 __all__ = [
     "REFUSED_COLUMNS",
-    "STREAMED",
     "Refusals",
     "conform_changes",
     "conform_parts",
     "conform_table",
     "feeding",
+    "is_streamed",
 ]

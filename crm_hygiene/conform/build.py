@@ -260,22 +260,24 @@ def conform_sources(
     yield from conform_rows(contract, standing())
 
 
+#: What is read together shares its values and the fixed cost of reading; it is in memory together, too.
+TOGETHER_ROWS = 250_000
+
+
 def conform_rows(
-    contract: Contract, standing: Iterable[tuple[Mapping, pl.DataFrame]]
+    contract: Contract, standing: Iterable[tuple[Mapping, pl.DataFrame]], together: int = TOGETHER_ROWS
 ) -> Iterator[pl.DataFrame]:
-    """Raw rows that stand, by source, as rows of the table; few rows are read with those that follow."""
+    """Raw rows that stand, by source, as rows of the table; fewer than `together` wait for more."""
     held: list[tuple[Mapping, pl.DataFrame]] = []
     for mapping, rows in standing:
         held.append((mapping, rows))
-        if sum(part.height for _, part in held) >= TOGETHER_ROWS:
+        if sum(part.height for _, part in held) >= together:
             yield _conformed(contract, held)
             held = []
     if held:
         yield _conformed(contract, held)
 
 
-#: What is read together shares its values and the fixed cost of reading; it is in memory together, too.
-TOGETHER_ROWS = 250_000
 _TOLD_ROWS = 20_000
 """A source of so many rows takes long enough to be told of."""
 

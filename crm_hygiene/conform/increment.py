@@ -14,7 +14,7 @@ import polars as pl
 
 from crm_hygiene.conform.build import conform_sources, feeding, is_snapshot, raw_rows
 from crm_hygiene.conform.document_lines import DOCUMENT_OF
-from crm_hygiene.conform.parts import STREAMED, conform_sources_in_parts
+from crm_hygiene.conform.parts import conform_sources_in_parts, is_streamed
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
@@ -33,7 +33,7 @@ def conform_changes(
 ) -> Revision | StreamedRevision:
     """What `conform_table` gives: what stays of the live table, and the records that were told of anew.
 
-    Of the tables of `STREAMED` both come in parts. No record is in two parts, kept or fresh: what is kept is
+    Of a table that is streamed both come in parts. No record is in two parts, kept or fresh: what is kept is
     without the records and sources that are conformed again.
 
     Parameters
@@ -69,7 +69,7 @@ def conform_changes(
         return stays.join(anew, on=_RECORD, how="anti").collect()
 
     live = night.lake.scan(contract)
-    if table in STREAMED:
+    if is_streamed(night, table):
         return StreamedRevision(
             map(kept, slices(live, _KEPT_ROWS)), conform_sources_in_parts(night, contract, again)
         )

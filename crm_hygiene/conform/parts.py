@@ -30,12 +30,28 @@ from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
 from crm_hygiene.progress import counted
 
-#: Tables, by their bare names, that are too large to hold: they grow with every mail that is sent.
-STREAMED = frozenset({"interactions"})
+#: Tables, by their bare names, whose rows depend on the landed rows of their own record, of which one stands.
+SEPARABLE = frozenset(
+    {
+        "invoices",
+        "interactions",
+        "opportunities",
+        "organisations",
+        "people",
+        "person_versions",
+        "purchase_orders",
+    }
+)
+
+# Tables of so many landed rows are held: one commit, no second look at which rows stand.
+_HELD_ROWS = TOGETHER_ROWS
 
 # Landed rows read at once: whole ones, and of their columns those that tell which stand.
-_PART_ROWS = TOGETHER_ROWS
+_PART_ROWS = 250_000
 _KEY_ROWS = 1_000_000
+
+# Rows conformed at once: as typed columns, beside what reading them takes, they are many times their text.
+_CONFORMED_ROWS = 100_000
 
 # Rows of records told more than once that are compared at once.
 _COMPARED_ROWS = 2_000_000
@@ -48,13 +64,22 @@ Marks = list["np.ndarray[Any, np.dtype[np.bool_]]"]
 """For each block of a mapping, which landed rows stand in it, by their position in the landing table."""
 
 
+def is_streamed(night: Night, table: str) -> bool:
+    """Whether a conformed table, by its bare name, is made in parts: one that can be and is not small."""
+    if table not in SEPARABLE:
+        return False
+    landed = ((m, night.lake.statistics(f"landing.{m.source}")) for m in feeding(night, table))
+    rows = sum(found.row_count * len(m.tables[table]) for m, found in landed if found is not None)
+    return rows > _HELD_ROWS
+
+
 def conform_parts(night: Night, table: str) -> Iterator[pl.DataFrame]:
     """The rows of `conform_table`, in parts.
 
     Parameters
     ----------
     table
-        bare name, one of `STREAMED`.
+        bare name, one of `SEPARABLE`.
 
     No two parts have rows of one record: of each record one landed row stands, and a landed row is in one
     part. So the key, source and record_id, is unique in the table where it is in every part.
@@ -82,7 +107,7 @@ def conform_sources_in_parts(
                 for rows in counted(_standing(night, mapping, table, records), told, unit="rows", size=len):
                     yield mapping, rows
 
-    yield from conform_rows(contract, standing())
+    yield from conform_rows(contract, standing(), _CONFORMED_ROWS)
 
 
 def _standing(
@@ -93,7 +118,8 @@ def _standing(
     marks = _marks(landed, mapping, table, records)
     for blocks in _slices(landed, mapping, table, marks, _PART_ROWS):
         rows = [block.collect() for block in blocks]
-        yield pl.concat(rows, how="diagonal") if len(rows) > 1 else rows[0]
+        together = pl.concat(rows, how="diagonal") if len(rows) > 1 else rows[0]
+        yield from together.iter_slices(_CONFORMED_ROWS)
 
 
 def _slices(

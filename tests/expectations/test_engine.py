@@ -77,6 +77,17 @@ def test_a_large_table_is_not_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert evaluate_together(contract(), frame, {"key": check(UNIQUE, column="record_id")}) is None
 
 
+def test_no_batch_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from great_expectations.execution_engine import pandas_execution_engine
+
+    frame = pl.DataFrame({"record_id": ["a", "b"]})
+    evaluate_whole(contract(), frame, {"key": check(UNIQUE, column="record_id")})
+    hashed: list[Any] = []
+    monkeypatch.setattr(pandas_execution_engine, "hash_pandas_dataframe", hashed.append)
+    evaluate_whole(contract(), frame, {"key": check(UNIQUE, column="record_id")})
+    assert not hashed
+
+
 def test_engines_that_no_gate_runs_are_not_imported() -> None:
     code = (
         "import sys\n"
