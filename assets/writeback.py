@@ -13,7 +13,7 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.night import Night
-from crm_hygiene.writeback import MappedObject, TargetPolicy, mapped_objects, plan_parts, target_policies
+from crm_hygiene.writeback import TargetPolicy, mapped_objects, plan_parts, target_policies
 from crm_hygiene.writeback.delivery.session import confirm_deliveries
 from crm_hygiene.writeback.planning.awaiting import withheld_fields
 from crm_hygiene.writeback.planning.confidence import link_doubts

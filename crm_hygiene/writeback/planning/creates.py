@@ -97,7 +97,7 @@ def _told(
 ) -> pl.DataFrame:
     """What is created of the entities in `missing` (entity_id, g, _unique)."""
     policy, mapped, subject = records.policy, records.mapped, records.subject
-    shown = {name: pl.String for name in ("entity_id", "column_name", "after", "origin")}
+    shown = dict.fromkeys(("entity_id", "column_name", "after", "origin"), pl.String)
     found = pl.DataFrame(schema={**shown, "confidence": pl.Float64})
     for column, field in sorted(mapped.columns.items()):
         chosen = inputs.chosen(subject, column)

@@ -23,7 +23,8 @@ def _empty(table: str) -> pl.DataFrame:
 class PlanInputs:
     """Everything a plan reads; a frame may lack columns that no policy asks for.
 
-    Records and golden rows are wide and many: of their values one column is held at a time (`held`, `chosen`).
+    Records and golden rows are wide and many: of their values one column is held at a time (`held`,
+    `chosen`).
 
     Attributes
     ----------

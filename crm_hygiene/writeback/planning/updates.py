@@ -22,9 +22,10 @@ from crm_hygiene.writeback.planning.record_set import RecordSet
 def plan_updates(
     sets: Sequence[RecordSet], inputs: PlanInputs, support: Mapping[Subject, Support], as_of: date
 ) -> Iterator[pl.DataFrame]:
-    """One row per field of a changeable record where golden is filled, differs and wins; a golden column a time.
+    """One row per field of a changeable record where golden is filled, differs and wins.
 
-    Standardised values are compared: two spellings of one value are no change.
+    In frames of one golden column each. Standardised values are compared: two spellings of one value are
+    no change.
     """
     # A golden column at a time for all targets that take it: what is known of its cells is looked up once,
     # and memory stays at the differing rows.
