@@ -72,7 +72,7 @@ class RulesConfig(_Section):
 
 
 class LimitsConfig(_Section):
-    """Bounds: DuckDB's memory for linkage, DuckDB's threads, the user's own limits on quality metrics."""
+    """Bounds: DuckDB's memory for linkage and for the catalog, DuckDB's threads, own limits on quality."""
 
     memory: str = Field(default="2GB", pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B)$")
     threads: int = Field(default=2, ge=1)
