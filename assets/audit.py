@@ -44,7 +44,10 @@ def refresh_catalog(night: Night) -> CatalogBuild:
     contracts = [c for table, c in load_contracts().items() if table not in _KEPT_BACK]
     contracts += [landing_contract(m) for m in night.mappings.values()]
     fetch_catalog(night.config, night.lake)  # the last night may have been another machine's
-    built = build_catalog(night.lake, contracts, night.config.catalog_path, night.config.catalog.history_days)
+    config = night.config
+    built = build_catalog(
+        night.lake, contracts, config.catalog_path, config.catalog.history_days, config.limits.memory
+    )
     share_catalog(night.config, night.lake)
     return built
 

@@ -11,8 +11,11 @@ import polars as pl
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.cash import Books, reconcile
+from crm_hygiene.cash.entries import INVOICE_COLUMNS, PAYMENT_COLUMNS
 from crm_hygiene.cash.orders import order_blocks
+from crm_hygiene.cash.payers import ORGANISATION_COLUMNS
 from crm_hygiene.contract import contract_of
+from crm_hygiene.key_order import in_key_order
 from crm_hygiene.night import Night, cash_rules_of
 
 TABLES = (
@@ -34,10 +37,23 @@ READS = (
     "reconciled.order_checks",
 )
 
+# Of wide tables, the columns that reconciling looks at.
+_READ = {
+    "conformed.invoices": {*INVOICE_COLUMNS, "landed_at"},
+    "conformed.payments": {*PAYMENT_COLUMNS, "landed_at"},
+    "conformed.organisations": {*ORGANISATION_COLUMNS},
+    "linked.organisation_members": {"source", "record_id", "entity_id"},
+}
+
 
 def _compute(night: Night) -> Tables:
     def read(table: str) -> pl.DataFrame:
-        return night.lake.read(contract_of(table))
+        contract = contract_of(table)
+        wanted = _READ.get(table)
+        if wanted is None:
+            return night.lake.read(contract)
+        rows = night.lake.scan(contract).select(c for c in contract.column_names if c in wanted)
+        return in_key_order(rows.collect(), contract.key)
 
     invoices, payments, orders, members, organisations, relations, advices, decisions, checks = map(
         read, READS

@@ -11,10 +11,9 @@ from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.fingerprint import fingerprint
-from crm_hygiene.key_order import in_key_order
 from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.night import Night
-from crm_hygiene.writeback import MappedObject, TargetPolicy, mapped_objects, plan_changes, target_policies
+from crm_hygiene.writeback import TargetPolicy, mapped_objects, plan_parts, target_policies
 from crm_hygiene.writeback.delivery.session import confirm_deliveries
 from crm_hygiene.writeback.planning.awaiting import withheld_fields
 from crm_hygiene.writeback.planning.confidence import link_doubts
@@ -40,7 +39,7 @@ READS = (
     "reconciled.allocations",
 )
 
-# Read of every table that has them, besides the fields that may be written back.
+# Read of every table that has them; the fields that may be written back are read one at a time.
 _ALWAYS = {
     "source",
     "record_id",
@@ -58,6 +57,14 @@ _ALWAYS = {
     "consent_id",
     "channel",
     "consent_state",
+}
+
+# Tables whose columns are read as the plan asks for them.
+_STORED = {
+    "people": "conformed.people",
+    "organisations": "conformed.organisations",
+    "contacts": "golden.contacts",
+    "accounts": "golden.accounts",
 }
 
 # Written by `crm-hygiene writeback apply` between nights; no asset makes them.
@@ -83,13 +90,10 @@ _OF_OWNERS = {"owner_id"}
 _OF_CREATES = {"external_id", "uniqueness_score", "account_entity_id"}
 
 
-def _columns(
-    objects: list[MappedObject], policies: dict[str, TargetPolicy], children: list[ChildColumn]
-) -> set[str]:
-    """Columns that the policies ask for."""
+def _columns(policies: dict[str, TargetPolicy], children: list[ChildColumn]) -> set[str]:
+    """Columns that the policies ask for beside the fields that may be written back."""
     allowed = [o for policy in policies.values() for o in policy.objects.values()]
-    asked = {column for mapped in objects for column in mapped.columns}
-    asked |= {child.column for child in children}
+    asked = {child.column for child in children}
     asked |= _OF_LINKS if any(o.links for o in allowed) else set()
     asked |= _OF_OWNERS if any(o.owner for o in allowed) else set()
     return asked | (_OF_CREATES if any(o.creates for o in allowed) else set())
@@ -104,16 +108,24 @@ def _landed(night: Night, source: str) -> pl.LazyFrame:
     )
 
 
+def _opt_outs(night: Night, sources: set[str]) -> pl.DataFrame:
+    """Opt-outs that the sources themselves state, of which alone a plan asks."""
+    contract = contract_of("conformed.consents")
+    told = night.lake.scan(contract).select(c for c in contract.column_names if c in _ALWAYS)
+    is_asked = (pl.col("consent_state") == "opt_out") & pl.col("source").is_in(sorted(sources))
+    return told.filter(is_asked).collect()
+
+
 def _compute(night: Night) -> Tables:
     policies = target_policies(night.config)
     objects = mapped_objects(night.mappings, night.config.targets)
     children = child_columns(night.mappings, policies, objects)
-    asked = _columns(objects, policies, children)
+    asked = _columns(policies, children)
 
     def compared(table: str) -> pl.DataFrame:
         contract = contract_of(table)
         names = [c for c in contract.column_names if c in asked | _ALWAYS or c in contract.key]
-        return in_key_order(night.lake.scan(contract).select(names).collect(), contract.key)
+        return night.lake.scan(contract).select(names).collect()
 
     def unless(table: str, is_asked: bool) -> pl.DataFrame:
         contract = contract_of(table)
@@ -131,7 +143,7 @@ def _compute(night: Night) -> Tables:
         if any(c.table == "interactions" for c in children)
         else contract_of("conformed.interactions").empty(),
         users=unless("conformed.users", any(o.owner for o in allowed)),
-        consents=compared("conformed.consents"),
+        consents=_opt_outs(night, sources),
         person_members=compared("linked.person_members"),
         organisation_members=compared("linked.organisation_members"),
         contacts=compared("golden.contacts"),
@@ -141,13 +153,14 @@ def _compute(night: Night) -> Tables:
         allocations=unless("reconciled.allocations", any(p.postings for p in policies.values())),
         doubts=pl.concat(link_doubts(night.lake.scan(contract_of(table)), sources) for table in pairs),
         as_read={source: _landed(night, source) for source in sorted(sources)},
+        stored={name: night.lake.scan(contract_of(table)) for name, table in _STORED.items()},
     )
     as_of = latest_landing(people, organisations).date()
     # What landed since tells which deliveries arrived; a field that is on its way is not planned again.
     confirm_deliveries(night)
     withheld = withheld_fields(night.lake)
     return {
-        "writeback.changes": plan_changes(inputs, objects, policies, as_of, withheld, children, night.systems)
+        "writeback.changes": plan_parts(inputs, objects, policies, as_of, withheld, children, night.systems)
     }
 
 

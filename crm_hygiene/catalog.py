@@ -295,7 +295,17 @@ def _drop(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     history.forget(connection, table)
 
 
-def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_days: int = 90) -> CatalogBuild:
+def _discard(path: Path) -> None:
+    """Remove a file, or the folder to which DuckDB moves what does not fit into memory."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def build_catalog(
+    lake: Lake, contracts: list[Contract], path: Path, history_days: int = 90, memory: str | None = None
+) -> CatalogBuild:
     """Bring `path` up to the live version of every table among `contracts`.
 
     Tables that were never published are there without rows, but for those of landing.
@@ -304,6 +314,8 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
     ----------
     history_days
         how many days back `as_of` can tell how a table stood.
+    memory
+        bound for DuckDB, as "2GB"; what does not fit goes to a folder beside the file. None: its own bound.
 
     Raises
     ------
@@ -316,7 +328,7 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for abandoned in path.parent.glob(f".{path.name}.*.staged*"):
-            abandoned.unlink(missing_ok=True)  # a kill left it behind
+            _discard(abandoned)  # a kill left it behind
         live = {c.table: found for c in contracts if (found := _live(lake, c)) is not None}
         published = {c.table: c for c in contracts if c.table in live}
         states = {**live, _OFFER: _offer(list(published.values()), history_days)}
@@ -327,7 +339,7 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
             return CatalogBuild([], list(published), path.stat().st_size)
         if known:
             shutil.copyfile(path, staged)
-        with duckdb.connect(str(staged)) as connection:
+        with duckdb.connect(str(staged), config={"memory_limit": memory} if memory else {}) as connection:
             history.make_register(connection)
             outdated = [published[t] for t in published if t in stale]
             moves = _moves(connection, lake, outdated, known, live)
@@ -364,8 +376,8 @@ def build_catalog(lake: Lake, contracts: list[Contract], path: Path, history_day
     except (duckdb.Error, OSError) as error:
         raise LakeError(f"{path}: the catalog was not replaced, the last one stays: {error}") from error
     finally:
-        for leftover in (staged, staged.with_name(staged.name + ".wal")):
-            leftover.unlink(missing_ok=True)
+        for end in ("", ".wal", ".tmp"):
+            _discard(staged.with_name(staged.name + end))
     return CatalogBuild(copied, kept, path.stat().st_size)
 
 

@@ -55,28 +55,48 @@ def exchange_rows(
     rows, places = connection.execute(f"SELECT count(*), max(rowid) + 1 FROM {target}").fetchall()[0]
     if rows < _FEWEST_ROWS or places > _MOST_ROOM * rows:
         return None
-    cells = ", ".join(quoted(name) for name, _ in columns)
-    key = ", ".join(quoted(name) for name in contract.key)
-    told = f"hash({key}) AS k, hash({cells}) AS h"
-    was, come, gone = (_temporary(contract, part) for part in ("was", "come", "gone"))
     most = int(_MOST_MOVED * rows)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {was} AS SELECT rowid AS place, {told} FROM {target}")
-    arriving = f"(SELECT *, {told} FROM ({source(connection, contract, files)}))"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {come} AS SELECT {cells} FROM {arriving} n"
-        f" ANTI JOIN {was} o ON n.k = o.k AND n.h = o.h LIMIT {most + 1}"
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {gone} AS SELECT rowid AS place, * FROM {target} WHERE rowid IN"
-        f" (SELECT place FROM {was} o ANTI JOIN {arriving} n ON n.k = o.k AND n.h = o.h LIMIT {most + 1})"
-    )
-    connection.execute(f"DROP TABLE {was}")
-    move = Move(gone, come)
-    counts = [connection.execute(f"SELECT count(*) FROM {part}").fetchall()[0][0] for part in (come, gone)]
+    move = _difference(connection, contract, files, most)
+    counts = [
+        connection.execute(f"SELECT count(*) FROM {part}").fetchall()[0][0] for part in (move.come, move.gone)
+    ]
     if max(counts) > most or not _is_exchanged(connection, target, move, files):
         move.drop(connection)
         return None
     return move
+
+
+def _difference(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[str], most: int
+) -> Move:
+    """Rows of the table that `files` do not have, and the other way round; beyond `most` some are left out."""
+    target = qualified(contract.table)
+    cells = ", ".join(quoted(c.name) for c in contract.columns)
+    key = ", ".join(quoted(name) for name in contract.key)
+    told = f"hash({key}) AS k, hash({cells}) AS h"
+    was, moved, come, gone = (_temporary(contract, part) for part in ("was", "moved", "come", "gone"))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {was} AS SELECT rowid AS place, {told} FROM {target}")
+    arriving = f"(SELECT *, {told} FROM ({source(connection, contract, files)}))"
+    # The files are read once, past a table of the hashes alone: the other way round they would be held whole.
+    connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {moved} AS SELECT o.place AS left_place, n.* EXCLUDE (k, h)"
+            f" FROM {arriving} n FULL OUTER JOIN {was} o ON n.k = o.k AND n.h = o.h"
+            f" WHERE n.k IS NULL OR o.place IS NULL LIMIT {2 * most + 2}"
+        )
+    finally:
+        connection.execute("RESET disabled_optimizers")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {come} AS SELECT {cells} FROM {moved} WHERE left_place IS NULL"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {gone} AS SELECT rowid AS place, * FROM {target} WHERE rowid IN"
+        f" (SELECT left_place FROM {moved} WHERE left_place IS NOT NULL)"
+    )
+    for done in (was, moved):
+        connection.execute(f"DROP TABLE {done}")
+    return Move(gone, come)
 
 
 def _is_exchanged(

@@ -111,7 +111,7 @@ def _in_rhythm(pool: Pool, against: pl.DataFrame, pending: pl.DataFrame) -> pl.D
     claims = dated_claims(pool)
     key = ["party", "currency", "amount"]
     cited = against.join(claims.select("i", *key), on="i")
-    alike = claims.filter(pl.len().over(key) > 1).join(cited.select(key).unique(), on=key)
+    alike = claims.filter("is_alike").join(cited.select(key).unique(), on=key)
     asked = (
         pending.filter(pl.col("booked_date").is_not_null())
         .select("p", "currency", "booked_date", pl.col("open").alias("amount"), party="payers")

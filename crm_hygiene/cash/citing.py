@@ -21,21 +21,27 @@ def read_cited(
 ) -> list[Hypothesis]:
     """Readings of the pending payments of `hits` and `advised`; doubts for those that have none."""
     cited_rows = pl.concat([hits.select("p", "i"), pool.told.select("p", "i").drop_nulls()]).unique()
-    wanted = cited_rows.select("i").unique()
+    credits = _credits(pool, claims, cited_rows.select("i").unique())
+    pool.readings.drop_changed(pool.ledger, pool.hits, credits)
+    asked = [p for p in hits["p"].unique().sort().to_list() if p not in pool.advised]
+    unread = hits.filter(pl.col("p").is_in([p for p in asked if p not in pool.readings]))
+    payments = pl.concat([unread.select("p"), advised.select("p")]).unique()
+    wanted = cited_rows.join(payments, on="p", how="semi").select("i").unique()
     known = claims_of(claims.join(wanted, on="i", how="semi"))
-    credits = _credits(pool, claims, wanted)
-    paid = payments_of(
-        pending.join(pl.concat([hits.select("p"), advised.select("p")]).unique(), on="p", how="semi")
-    )
-    ways = dict(pending.select("p", "payer_by").iter_rows())
+    paid = payments_of(pending.join(payments, on="p", how="semi"))
+    ways = dict(pending.join(payments, on="p", how="semi").select("p", "payer_by").iter_rows())
     late = plain.in_window(pool.rules.windows.reference).alias("in_time")
-    rows = hits.with_columns(late, plain.citation_words().alias("words"))
+    for p, cited in by_payment(unread.with_columns(late, plain.citation_words().alias("words"))):
+        read = _read(pool, paid[p], cited, known, credits, ways[p])
+        pool.readings.keep(p, read, pool.doubts.get(p))
     found: list[Hypothesis] = []
     for p in sorted(set(advised["p"].to_list())):
         found += _read_advice(pool, paid[p], known, ways[p])
-    for p, cited in by_payment(rows):
-        if p not in pool.advised:
-            found += _read(pool, paid[p], cited, known, credits, ways[p])
+    for p in asked:
+        read, doubt = pool.readings[p]
+        found += read
+        if doubt is not None:
+            pool.doubts[p] = doubt
     return found
 
 

@@ -17,7 +17,7 @@ from crm_hygiene.cash.payers import parties_of_documents
 from crm_hygiene.cash.references import normalised
 from crm_hygiene.cash.rules import CashRules
 
-_INVOICE_COLUMNS: dict[str, pl.DataType] = {
+INVOICE_COLUMNS: dict[str, pl.DataType] = {
     **dict.fromkeys(
         [
             "source",
@@ -42,7 +42,7 @@ _INVOICE_COLUMNS: dict[str, pl.DataType] = {
     "discount_days": pl.Int64(),
     "is_deleted": pl.Boolean(),
 }
-_PAYMENT_COLUMNS: dict[str, pl.DataType] = {
+PAYMENT_COLUMNS: dict[str, pl.DataType] = {
     **dict.fromkeys(
         [
             "source",
@@ -122,7 +122,7 @@ def numbered_invoices(
     is_credit_note = (pl.col("document_kind") == "credit_note").fill_null(value=False)
     is_odd = pl.col("document_kind").is_in(["invoice", "debit_note"]).fill_null(value=False)
     known = (
-        _selected(invoices, _INVOICE_COLUMNS)
+        _selected(invoices, INVOICE_COLUMNS)
         .filter(pl.col("amount").is_not_null() & pl.col("currency").is_not_null())
         .join(held.with_columns(pl.lit(value=True).alias("is_held")), on=["source", "record_id"], how="left")
         .with_columns(
@@ -163,7 +163,7 @@ def numbered_payments(payments: pl.DataFrame, allocated: pl.DataFrame, rules: Ca
         .rename(dict(zip(PAYMENT_KEY, ["source", "record_id"], strict=True)))
     )
     known = (
-        _selected(payments, _PAYMENT_COLUMNS)
+        _selected(payments, PAYMENT_COLUMNS)
         .filter(pl.col("amount").is_not_null() & pl.col("currency").is_not_null())
         .with_columns(
             *(to_units(c) for c in ("amount", "instructed_amount", "charges_amount")),

@@ -10,7 +10,7 @@ import polars as pl
 from crm_hygiene.cash.hypotheses import Cited, Hypothesis, Reader
 from crm_hygiene.cash.plain import date_weight
 from crm_hygiene.cash.pool import Pool, claims_of, days, payments_of
-from crm_hygiene.cash.series import Series, pair_probabilities
+from crm_hygiene.cash.series import Series, in_likely_order, pair_probabilities
 
 STAGE = "payer_and_due_order"
 _KEY = ["party", "currency", "amount"]
@@ -34,7 +34,7 @@ def post_equal(pool: Pool, clear: pl.DataFrame, silent: pl.DataFrame, contested:
         `p` of all so judged.
     """
     claims = dated_claims(pool)
-    alike = claims.filter(pl.len().over(_KEY) > 1)
+    alike = claims.filter("is_alike")
     dated = silent.filter(pl.col("booked_date").is_not_null())
     asked = dated.select(
         "p", "currency", pl.col("open").alias("amount"), "booked_date", party="payers"
@@ -110,14 +110,8 @@ def post_equal(pool: Pool, clear: pl.DataFrame, silent: pl.DataFrame, contested:
 
 
 def dated_claims(pool: Pool) -> pl.DataFrame:
-    """Invoices of a customer with a day of issue; the due date is that day where none is stated."""
-    claims = pool.owed().filter(
-        pl.col("is_matchable")
-        & (pl.col("amount") > 0)
-        & pl.col("party").is_not_null()
-        & pl.col("issue_date").is_not_null()
-    )
-    return claims.with_columns(pl.coalesce("due_date", "issue_date").alias("due_date"))
+    """`Pool.dated` with what is open on them now, as `owed`."""
+    return pool.dated.with_columns(pl.Series("owed", pool.ledger.invoice_open[pool.dated["i"].to_numpy()]))
 
 
 def probabilities(pool: Pool, claims: pl.DataFrame, alike: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
@@ -146,7 +140,7 @@ def probabilities(pool: Pool, claims: pl.DataFrame, alike: pl.DataFrame, asked: 
     lags = {
         (one["source"], one["customer_record_id"]): found
         for one, found in paid.join(alike.select("party").unique(), on="party", how="semi")
-        .join(claims.filter(pl.len().over(_KEY) > 1).select(_KEY).unique(), on=_KEY, how="anti")
+        .join(claims.filter("is_alike").select(_KEY).unique(), on=_KEY, how="anti")
         .join(claims.select("i", customer), on="i")
         .group_by("customer")
         .agg(pl.col("lag").sort().tail(order.most_lags))
@@ -189,7 +183,20 @@ def probabilities(pool: Pool, claims: pl.DataFrame, alike: pl.DataFrame, asked: 
             )
         )
     last = pool.entries.select(days("booked_date").max()).item()
-    return pair_probabilities(series, int(last), order)
+    return _told_pairs(pool, series, int(last))
+
+
+def _told_pairs(pool: Pool, series: list[Series], today: int) -> pl.DataFrame:
+    """`pair_probabilities` of series of which no two share an invoice; most are as in the last round."""
+    told = [one.told for one in series]
+    unknown = [one for one, key in zip(series, told, strict=True) if key not in pool.pairs]
+    of_invoice: dict[int, list[tuple[int, int, float]]] = {}
+    for one in unknown:
+        pairs = pool.pairs[one.told] = []
+        of_invoice.update((row[0], pairs) for row in one.invoices)
+    for p, i, probability in pair_probabilities(unknown, today, pool.rules.due_order).iter_rows():
+        of_invoice[i].append((p, i, probability))
+    return in_likely_order([pair for key in told for pair in pool.pairs[key]])
 
 
 def _lags_of(customers: list[dict[str, str]], lags: dict[tuple[str, str], list[int]]) -> list[int]:

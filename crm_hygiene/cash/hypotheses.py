@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ class Hypothesis:
     stage: str
     is_certain: bool = True
 
-    @property
+    @cached_property
     def net(self) -> dict[int, int]:
         """What each invoice is settled by."""
         net: dict[int, int] = {}

@@ -34,6 +34,7 @@ def match(pool: Pool) -> dict[int, Doubt]:
 
 
 def _round(pool: Pool) -> None:
+    pool.readings.begin(pool.ledger)
     pending, claims = pool.pending(), pool.owed()
     facts = claims.select("i", "owed", "issue_date", "due_date", "is_blocked")
     hits = (

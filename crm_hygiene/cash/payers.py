@@ -16,6 +16,17 @@ from crm_hygiene.cash.references import normalised
 from crm_hygiene.cash.rules import CashRules
 from crm_hygiene.standardise.organisations import standardise_organisation_names
 
+#: Columns of conformed.organisations by which payers are known; `iban` where there is one.
+ORGANISATION_COLUMNS = (
+    "source",
+    "record_id",
+    "is_deleted",
+    "iban",
+    "tax_id",
+    "organisation_name",
+    "organisation_name_normalised",
+)
+
 #: How a payer may be known beyond doubt, the surest first.
 _BY_RANK = {"virtual account": 0, "relation": 1, "account": 2, "tax number": 3}
 

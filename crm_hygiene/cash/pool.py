@@ -6,7 +6,7 @@ What does not belong here: any stage of matching; each is in the module named af
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from rapidfuzz.distance import OSA
 
 from crm_hygiene.cash.doubts import Doubt
 from crm_hygiene.cash.hypotheses import Claim, Hypothesis, Paid
+from crm_hygiene.cash.kept_readings import KeptReadings
 from crm_hygiene.cash.ledger import Ledger
 from crm_hygiene.cash.payers import Payers
 from crm_hygiene.cash.rules import CashRules
@@ -52,6 +53,10 @@ class Pool:
         of this round, by payment row.
     afterwards
         what only the doubts of the last round need: their suggestions.
+    readings
+        of payments that cite, as earlier rounds read them.
+    pairs
+        by series of equal invoices: (`p`, `i`, probability) of its pairs, as an earlier round found them.
     """
 
     ledger: Ledger
@@ -69,6 +74,8 @@ class Pool:
     rules: CashRules
     doubts: dict[int, Doubt] = field(default_factory=dict)
     afterwards: Callable[[], None] | None = None
+    readings: KeptReadings = field(default_factory=KeptReadings)
+    pairs: dict[Hashable, list[tuple[int, int, float]]] = field(default_factory=dict)
 
     def doubt(
         self, p: int, kind: str, reason: str, invoices: Iterable[int], readings: Iterable[Hypothesis] = ()
@@ -108,6 +115,24 @@ class Pool:
             pl.Series("open", self.ledger.payment_open.copy()),
             pl.Series("is_touched", self.ledger.is_touched.copy()),
         ).filter((pl.col("open") > 0) & ~pl.col("p").is_in(list(self.held)))
+
+    @cached_property
+    def dated(self) -> pl.DataFrame:
+        """`claims` of a customer with a day of issue; the due date is that day where none is stated.
+
+        `is_alike` says that the customer has several of the amount.
+        """
+        claims = self.claims.filter(
+            pl.col("is_matchable")
+            & (pl.col("amount") > 0)
+            & pl.col("party").is_not_null()
+            & pl.col("issue_date").is_not_null()
+        )
+        return claims.select(
+            "i", "source", "customer_record_id", "party", "currency", "amount", "issue_date",
+            pl.coalesce("due_date", "issue_date").alias("due_date"),
+            (pl.len().over("party", "currency", "amount") > 1).alias("is_alike"),
+        )  # fmt: skip
 
     def paid_so_far(self) -> pl.DataFrame:
         """(`p`, `i`) of the payment lines of earlier nights and of tonight."""

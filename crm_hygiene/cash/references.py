@@ -106,10 +106,12 @@ def _pieces(payments: pl.DataFrame, field: str) -> pl.DataFrame:
 
 
 def _spans(
-    pieces: pl.DataFrame, tokens: pl.Series, shapes: pl.Series, rules: ReferenceRules
+    pieces: pl.DataFrame, tokens: pl.Series, prefixes: pl.Series, shapes: pl.Series, rules: ReferenceRules
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Runs of pieces that are a known token, and runs that only have the shape of an invoice number."""
-    prefixes = pl.concat([tokens.str.slice(0, n) for n in range(1, _PREFIX + 1)]).unique()
+    """Runs of pieces that are a known token, and runs that only have the shape of an invoice number.
+
+    `prefixes` are the beginnings of tokens of up to `_PREFIX` characters.
+    """
     longest = min(rules.max_length, int(tokens.str.len_chars().max() or 0))  # type: ignore[arg-type]
     run = pieces.with_columns(pl.col("piece").alias("token"), pl.int_range(pl.len()).alias("start"))
     found, strange = [], []
@@ -186,11 +188,12 @@ def find_references(
     number_shapes = invoices.select(normalised("invoice_number").str.replace_all(r"\d", "9").alias("s"))
     # Bare digits are dates, telephone and customer numbers as well: no shape to go by.
     shapes = number_shapes.filter(pl.col("s").str.contains(r"\p{L}"))["s"].unique()
+    prefixes = pl.concat([tokens.str.slice(0, n) for n in range(1, _PREFIX + 1)]).unique()
     spans, strange = [], []
     for offset in range(0, payments.height, CHUNK):
         chunk = payments.slice(offset, CHUNK)
         for rank, field in enumerate(PAYMENT_FIELDS):
-            known, shaped = _spans(_pieces(chunk, field), tokens, shapes, rules)
+            known, shaped = _spans(_pieces(chunk, field), tokens, prefixes, shapes, rules)
             known = _longest_only(known).select("p", "token").unique()
             spans.append(known.with_columns(pl.lit(rank, pl.Int8).alias("field")))
             strange.append(shaped.unique())

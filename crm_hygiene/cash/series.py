@@ -11,7 +11,7 @@ Proc. IEEE 77, 1989) this gives the probability of each pair. What does not belo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,11 @@ class Series:
     payments: Sequence[tuple[int, int]]
     pinned: dict[int, int]
     lags: Sequence[int] = ()
+
+    @property
+    def told(self) -> tuple[Hashable, ...]:
+        """All that it says, to find it by."""
+        return tuple(self.invoices), tuple(self.payments), tuple(self.pinned.items()), tuple(self.lags)
 
 
 def _habits(rules: DueOrderRules) -> npt.NDArray[np.int64]:
@@ -100,8 +105,13 @@ def pair_probabilities(series: Sequence[Series], today: int, rules: DueOrderRule
         alike = by_shape[shape]
         for start in range(0, len(alike), slice_size):
             found += _of_one_shape(alike[start : start + slice_size], today, rules)
+    return in_likely_order(found)
+
+
+def in_likely_order(pairs: Sequence[tuple[int, int, float]]) -> pl.DataFrame:
+    """Pairs as `pair_probabilities` gives them."""
     frame = pl.DataFrame(
-        found, schema={"p": pl.Int64, "i": pl.Int64, "probability": pl.Float64}, orient="row"
+        pairs, schema={"p": pl.Int64, "i": pl.Int64, "probability": pl.Float64}, orient="row"
     )
     return frame.with_columns(pl.col("probability").round(12)).sort(
         "p", "probability", "i", descending=[False, True, False]

@@ -6,11 +6,13 @@ A plan is read before anything is sent; what each kind of change is belongs to `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import groupby
 
 import polars as pl
 
+from crm_hygiene.contract import contract_of
 from crm_hygiene.progress import tell
 from crm_hygiene.writeback.mapped_object import MappedObject, Subject, check_distinct
 from crm_hygiene.writeback.planning.changes import FIELD_KEY, gathered, published
@@ -21,7 +23,7 @@ from crm_hygiene.writeback.planning.links import plan_links
 from crm_hygiene.writeback.planning.merges import ChildColumn, plan_merges, plan_reparents
 from crm_hygiene.writeback.planning.owners import plan_owners
 from crm_hygiene.writeback.planning.postings import plan_postings
-from crm_hygiene.writeback.planning.record_set import record_sets
+from crm_hygiene.writeback.planning.record_set import RecordSet, record_sets
 from crm_hygiene.writeback.planning.suppressions import plan_suppressions
 from crm_hygiene.writeback.planning.updates import plan_updates
 from crm_hygiene.writeback.policy import TargetPolicy
@@ -78,36 +80,96 @@ def plan_changes(
         if a mapping names a column that is not shared, holds another system's id or is written twice; if a
         policy names a field that nothing writes.
     """
+    parts = plan_parts(inputs, objects, policies, as_of, withheld, children, systems)
+    contract = contract_of("writeback.changes")
+    return pl.concat([contract.empty(), *parts]).sort("change_id", "source")
+
+
+def plan_parts(
+    inputs: PlanInputs,
+    objects: Sequence[MappedObject],
+    policies: Mapping[str, TargetPolicy],
+    as_of: date,
+    withheld: pl.DataFrame = NOTHING_WITHHELD,
+    children: Sequence[ChildColumn] = (),
+    systems: Mapping[str, str] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """The rows of `plan_changes` in parts, each sorted by `change_id`, made as they are asked for.
+
+    What is wrong with objects and policies is told at once.
+    """
     check_distinct(objects)
     check_fields(objects, policies)
     homes = {**{m.source: m.home for m in objects}, **(systems or {})}
     sets = record_sets(objects, policies, inputs)
     check_creates(sets)
-    support = {subject: Support(subject, inputs) for subject in _subjects({s.subject for s in sets})}
-    parts = [plan_updates(sets, inputs, support, as_of)]
+    return _published(_planned(sets, inputs, policies, objects, homes, as_of, withheld, children), withheld)
+
+
+def _planned(
+    sets: Sequence[RecordSet],
+    inputs: PlanInputs,
+    policies: Mapping[str, TargetPolicy],
+    objects: Sequence[MappedObject],
+    homes: Mapping[str, str],
+    as_of: date,
+    withheld: pl.DataFrame,
+    children: Sequence[ChildColumn],
+) -> Iterator[pl.DataFrame]:
+    """All rows in parts, withheld ones too; one record's rows of a create or a posting are in one part."""
+    merges: list[pl.DataFrame] = []
     reparents: list[pl.DataFrame] = []
     for records in sets:
-        tell(f"{records.mapped.target} {records.mapped.object}: what golden would change")
-        parts += [
-            plan_suppressions(records, inputs, as_of),
-            plan_creates(records, sets, inputs, support[records.subject], homes),
-            plan_links(records, sets, inputs, as_of),
-            plan_owners(records, inputs, homes, as_of),
-        ]
         # A merge that is parked or on its way keeps its children, too.
-        merges = _kept(plan_merges(records, inputs), withheld)
-        parts.append(merges)
-        reparents.append(plan_reparents(records, merges, inputs, children, sets))
+        merges.append(_kept(plan_merges(records, inputs), withheld))
+        reparents.append(plan_reparents(records, merges[-1], inputs, children, sets))
+    moved = gathered(reparents)
+    # Where golden links a child elsewhere, that is where it goes.
+    for part in _own(sets, inputs, policies, objects, homes, as_of, merges):
+        yield part
+        if not moved.is_empty():
+            moved = moved.join(part.select(FIELD_KEY), on=FIELD_KEY, how="anti")
+    yield moved
+
+
+def _own(
+    sets: Sequence[RecordSet],
+    inputs: PlanInputs,
+    policies: Mapping[str, TargetPolicy],
+    objects: Sequence[MappedObject],
+    homes: Mapping[str, str],
+    as_of: date,
+    merges: list[pl.DataFrame],
+) -> Iterator[pl.DataFrame]:
+    """What golden would change in the records themselves, and postings."""
+    support = {subject: Support(subject, inputs) for subject in _subjects({s.subject for s in sets})}
+    yield from plan_updates(sets, inputs, support, as_of)
+    yield gathered(merges)
+    # Sources of one object may tell of the same record: their rows are looked at together.
+    for (target, name), mine in groupby(sets, key=lambda s: (s.mapped.target, s.mapped.object)):
+        tell(f"{target} {name}: what golden would change")
+        few: list[pl.DataFrame] = []
+        for records in mine:
+            yield from plan_creates(records, sets, inputs, support[records.subject], homes)
+            few += [
+                plan_suppressions(records, inputs, as_of),
+                plan_links(records, sets, inputs, as_of),
+                plan_owners(records, inputs, homes, as_of),
+            ]
+        yield gathered(few)
     for target, policy in sorted(policies.items()):
         if policy.postings is not None:
             here = {m.home for m in objects if m.target == target} | {target}
             own = {source for source, system in homes.items() if system in here}
-            parts.append(plan_postings(target, policy.postings, inputs, own))
-    planned = gathered(parts)
-    # Where golden links a child elsewhere, that is where it goes.
-    moved = gathered(reparents).join(planned.select(FIELD_KEY), on=FIELD_KEY, how="anti")
-    plan = _kept(pl.concat([planned, moved]), withheld)
-    return published(plan.with_columns(pl.col("confidence").round(4)))
+            yield plan_postings(target, policy.postings, inputs, own)
+
+
+def _published(parts: Iterable[pl.DataFrame], withheld: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Parts without what is withheld, in the shape of writeback.changes; empty ones are left out."""
+    for part in parts:
+        kept = _kept(part, withheld)
+        if not kept.is_empty():
+            yield published(kept.with_columns(pl.col("confidence").round(4)))
 
 
 def _subjects(used: set[Subject]) -> list[Subject]:

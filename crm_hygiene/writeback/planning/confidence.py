@@ -63,15 +63,15 @@ class Support:
 
     def of(self, column: str, g: pl.Series, is_pinned: pl.Series) -> pl.Series:
         """Support of `column` of the golden rows `g`, in their order; 1 where no record states the field."""
-        records = self._inputs.records(self._subject)
-        golden = self._inputs.golden(self._subject)
+        held = self._inputs.held(self._subject, column)
+        golden = self._inputs.chosen(self._subject, column)
         one = pl.repeat(1.0, g.len(), dtype=pl.Float64, eager=True)
-        if column not in records.columns:
+        if held is None or golden is None:
             return one
-        asked = pl.zeros(golden.height, dtype=pl.Boolean, eager=True).scatter(g.unique(), True)
+        asked = pl.zeros(golden.len(), dtype=pl.Boolean, eager=True).scatter(g.unique(), True)
         mine = self._everyone.filter(asked.gather(self._everyone["g"]))
-        stated = as_text(records[column].gather(mine["r"]))
-        chosen = as_text(golden[column].gather(mine["g"]))
+        stated = as_text(held.gather(mine["r"]))
+        chosen = as_text(golden.gather(mine["g"]))
         # Who writes it in capitals says the same.
         agrees = stated.str.to_lowercase() == chosen.str.to_lowercase()
         counted = (

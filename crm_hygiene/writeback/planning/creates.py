@@ -8,19 +8,22 @@ does not hold the same entity under another id, as far as open questions tell) x
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.writeback.mapped_object import GOLDEN_TABLE
-from crm_hygiene.writeback.planning.changes import as_text, gathered, rows
+from crm_hygiene.writeback.planning.changes import as_text, rows
 from crm_hygiene.writeback.planning.confidence import Support
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 from crm_hygiene.writeback.planning.links import account_records
 from crm_hygiene.writeback.planning.owners import golden_users
 from crm_hygiene.writeback.planning.reasons import with_origin
 from crm_hygiene.writeback.planning.record_set import RecordSet
+
+# Entities whose records are told at a time; each time provenance is read once per column.
+_AT_ONCE = 200_000
 
 
 def check_creates(sets: Sequence[RecordSet]) -> None:
@@ -51,8 +54,10 @@ def plan_creates(
     inputs: PlanInputs,
     support: Support,
     systems: Mapping[str, str],
-) -> pl.DataFrame:
+) -> Iterator[pl.DataFrame]:
     """One row per filled field of each record to create; `record_id` is the external id, our entity id.
+
+    In frames of many records, all fields of a record in one of them.
 
     Not created: suppressed people; entities of which the target holds a record in any object, deleted ones
     included (somebody deleted it on purpose), or one with the entity's id as its external id; entities that
@@ -60,7 +65,7 @@ def plan_creates(
     """
     policy, mapped, subject = records.policy, records.mapped, records.subject
     if not policy.creates or policy.external_id is None:
-        return gathered([])
+        return
     golden, held = inputs.golden(subject), inputs.records(subject)
     siblings = [s.mapped.source for s in sets if s.mapped.target == mapped.target and s.subject == subject]
     theirs = pl.col("source").is_in(siblings)
@@ -73,34 +78,44 @@ def plan_creates(
         created = held.filter(theirs & pl.col("external_id").is_not_null()).select(entity_id="external_id")
         missing = missing.join(created.unique(), on="entity_id", how="anti", maintain_order="left")
     for column, field in mapped.columns.items():
-        if field in policy.needs:
-            missing = missing.filter(as_text(golden[column].gather(missing["g"])).is_not_null())
-    if missing.is_empty():
-        return gathered([])
+        if field in policy.needs and (needed := inputs.chosen(subject, column)) is not None:
+            missing = missing.filter(as_text(needed.gather(missing["g"])).is_not_null())
     unique = _uniqueness(golden, missing["g"])
-    missing = missing.sort("entity_id") if unique is None else missing.with_columns(unique).sort("entity_id")
-    if unique is None:
-        missing = missing.with_columns(pl.lit(1.0).alias("_unique"))
-    parts = []
+    missing = missing.with_columns(pl.lit(1.0).alias("_unique") if unique is None else unique)
+    for some in missing.sort("entity_id").iter_slices(_AT_ONCE):
+        told = _told(some, records, sets, inputs, support, systems)
+        yield rows(told, mapped.target, mapped.object, mapped.source, "create")
+
+
+def _told(
+    missing: pl.DataFrame,
+    records: RecordSet,
+    sets: Sequence[RecordSet],
+    inputs: PlanInputs,
+    support: Support,
+    systems: Mapping[str, str],
+) -> pl.DataFrame:
+    """What is created of the entities in `missing` (entity_id, g, _unique)."""
+    policy, mapped, subject = records.policy, records.mapped, records.subject
+    shown = dict.fromkeys(("entity_id", "column_name", "after", "origin"), pl.String)
+    found = pl.DataFrame(schema={**shown, "confidence": pl.Float64})
     for column, field in sorted(mapped.columns.items()):
-        if policy.winner(field) == "never":
+        chosen = inputs.chosen(subject, column)
+        if policy.winner(field) == "never" or chosen is None:
             continue
-        filled = missing.with_columns(as_text(golden[column].gather(missing["g"])).alias("after"))
+        filled = missing.with_columns(as_text(chosen.gather(missing["g"])).alias("after"))
         filled = filled.filter(pl.col("after").is_not_null())
         if filled.is_empty():
             continue
         told = with_origin(filled, inputs, GOLDEN_TABLE[subject], column)
         sure = told["_unique"] * support.of(column, told["g"], told["is_pinned"])
-        parts.append(told.with_columns(sure.alias("confidence"), column_name=pl.lit(field)))
-    if not parts:
-        return gathered([])
-    shown = ["entity_id", "column_name", "after", "origin", "confidence"]
-    found = pl.concat([p.select(shown) for p in parts])
+        told = told.with_columns(sure.alias("confidence"), column_name=pl.lit(field))
+        found = pl.concat([found, told.select(found.columns)])
     filled_at_all = missing.join(found.select("entity_id").unique(), on="entity_id", how="semi")
     if policy.links is not None and subject == "people":
-        found = pl.concat([found, _linked(filled_at_all, records, sets, inputs).select(shown)])
+        found = pl.concat([found, _linked(filled_at_all, records, sets, inputs).select(found.columns)])
     if policy.owner is not None:
-        found = pl.concat([found, _owned(filled_at_all, records, inputs, systems).select(shown)])
+        found = pl.concat([found, _owned(filled_at_all, records, inputs, systems).select(found.columns)])
     keys = filled_at_all.select(
         "entity_id",
         pl.lit(policy.external_id).alias("column_name"),
@@ -108,12 +123,11 @@ def plan_creates(
         pl.lit("our id of it").alias("origin"),
         pl.col("_unique").alias("confidence"),
     )
-    told = pl.concat([found, keys]).with_columns(
+    return pl.concat([found, keys]).with_columns(
         record_id=pl.col("entity_id"),
         before=pl.lit(None, dtype=pl.String),
         reason=pl.format("{}; no record of {} here", "origin", "entity_id"),
     )
-    return rows(told, mapped.target, mapped.object, mapped.source, "create")
 
 
 def _uniqueness(golden: pl.DataFrame, g: pl.Series) -> pl.Series | None:

@@ -23,6 +23,9 @@ def _empty(table: str) -> pl.DataFrame:
 class PlanInputs:
     """Everything a plan reads; a frame may lack columns that no policy asks for.
 
+    Records and golden rows are wide and many: of their values one column is held at a time (`held`,
+    `chosen`).
+
     Attributes
     ----------
     people, organisations, opportunities, interactions, users, consents
@@ -43,6 +46,9 @@ class PlanInputs:
         source -> the records as they landed: `_file`, `_row_number`, `_landed_at` and the vendor's columns
         by the names the mapping gives them. `before` is then the landed text; without it, the standardised
         one.
+    stored
+        people, organisations, contacts, accounts -> the very rows of that frame in the same order, as they
+        are stored: from there come the columns that the frame lacks.
     """
 
     people: pl.DataFrame = field(default_factory=partial(_empty, "conformed.people"))
@@ -64,6 +70,8 @@ class PlanInputs:
         )
     )
     as_read: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+    stored: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
+    _last_read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def records(self, subject: Subject) -> pl.DataFrame:
         """The conformed records of a subject."""
@@ -76,6 +84,31 @@ class PlanInputs:
     def golden(self, subject: Subject) -> pl.DataFrame:
         """The golden rows of a subject."""
         return self.contacts if subject == "people" else self.accounts
+
+    def held(self, subject: Subject, column: str) -> pl.Series | None:
+        """One column of the records of a subject, in their order; None if they have no such column."""
+        return self._cells(subject, self.records(subject), column)
+
+    def chosen(self, subject: Subject, column: str) -> pl.Series | None:
+        """One column of the golden rows of a subject, in their order; None if they have no such column."""
+        table = "contacts" if subject == "people" else "accounts"
+        return self._cells(table, self.golden(subject), column)
+
+    def _cells(self, table: str, frame: pl.DataFrame, column: str) -> pl.Series | None:
+        if column in frame.columns:
+            return frame[column]
+        stored = self.stored.get(table)
+        if stored is None or column not in stored.collect_schema():
+            return None
+        # Asked for again by every target and by what confidence is made of: the last one is kept.
+        last = self._last_read.get(table)
+        if last is None or last.name != column:
+            self._last_read.pop(table, None)
+            last = stored.select(column).collect()[column]
+            if last.len() != frame.height:
+                raise RuntimeError(f"{table} came with other rows when {column} was read")
+            self._last_read[table] = last
+        return last
 
     def child_table(self, name: str) -> pl.DataFrame:
         """A conformed table of `CHILD_TABLES` by its bare name."""

@@ -5,7 +5,7 @@ Confidence: identity of the record x support of the golden cell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -21,12 +21,12 @@ from crm_hygiene.writeback.planning.record_set import RecordSet
 
 def plan_updates(
     sets: Sequence[RecordSet], inputs: PlanInputs, support: Mapping[Subject, Support], as_of: date
-) -> pl.DataFrame:
+) -> Iterator[pl.DataFrame]:
     """One row per field of a changeable record where golden is filled, differs and wins.
 
-    Standardised values are compared: two spellings of one value are no change.
+    In frames of one golden column each. Standardised values are compared: two spellings of one value are
+    no change.
     """
-    parts = []
     # A golden column at a time for all targets that take it: what is known of its cells is looked up once,
     # and memory stays at the differing rows.
     for subject in dict.fromkeys(s.subject for s in sets):
@@ -39,8 +39,7 @@ def plan_updates(
                 and not (found := _differing(records, column, inputs)).is_empty()
             ]
             if differing:
-                parts += _told(subject, column, differing, inputs, support[subject], as_of)
-    return gathered(parts)
+                yield gathered(_told(subject, column, differing, inputs, support[subject], as_of))
 
 
 def _differing(records: RecordSet, column: str, inputs: PlanInputs) -> pl.DataFrame:
@@ -50,10 +49,12 @@ def _differing(records: RecordSet, column: str, inputs: PlanInputs) -> pl.DataFr
     tied = records.changeable
     if winner == "never" or tied.is_empty():
         return tied.clear()
-    held, golden = inputs.records(records.subject), inputs.golden(records.subject)
+    held, golden = inputs.held(records.subject, column), inputs.chosen(records.subject, column)
+    if held is None or golden is None:  # `MappedObject.check` lets no other column pass
+        raise KeyError(column)
     compared = tied.select("record_id", "entity_id", "r", "g").with_columns(
-        as_text(held[column].gather(tied["r"])).alias("before"),
-        as_text(golden[column].gather(tied["g"])).alias("after"),
+        as_text(held.gather(tied["r"])).alias("before"),
+        as_text(golden.gather(tied["g"])).alias("after"),
     )
     is_change = pl.col("after").is_not_null() & pl.col("after").ne_missing(pl.col("before"))
     found = with_landed_text(compared.filter(is_change), records, inputs, field)
