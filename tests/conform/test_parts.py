@@ -14,6 +14,7 @@ from unittest import mock
 import dagster as dg
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,7 +155,7 @@ def _checks(told: list[Any]) -> list[Any]:
     ]
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(st.integers(0, 10**6))
 def test_parts_are_the_whole(seed: int) -> None:
     chance = Random(seed)
@@ -172,7 +173,7 @@ def test_parts_are_the_whole(seed: int) -> None:
         assert not together.is_duplicated().any()
 
 
-@settings(max_examples=3)
+@settings(max_examples=examples(3))
 @given(st.integers(0, 10**6))
 def test_nights_in_parts_are_nights_of_whole_tables(seed: int) -> None:
     chance = Random(seed)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from gate_tables import check, contract
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ def as_lists(findings: dict[str, engine.Finding]) -> dict[str, Any]:
     return {n: (f.is_passed, None if f.rows is None else f.rows.tolist()) for n, f in findings.items()}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.fixed_dictionaries(

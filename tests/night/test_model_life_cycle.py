@@ -89,6 +89,7 @@ def test_every_commit_names_its_models_and_training_promotes_nothing(project: Pr
     ] == [first]
 
 
+@pytest.mark.long
 def test_canary_promotion_night_and_the_way_back(project: Project, door: Door) -> None:
     old = _in_use(project)
     new = _keep(project, _credulous)
@@ -148,6 +149,7 @@ def test_canary_promotion_night_and_the_way_back(project: Project, door: Door) -
     assert "back" in door("list")[1]
 
 
+@pytest.mark.long
 def test_model_for_columns_that_are_gone(project: Project, door: Door) -> None:
     rules = LinkageSettings().rules_of("person").comparisons
     (gone,) = (comparison for comparison in rules if comparison.name == "tax_id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import polars as pl
+import pytest
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.night import mappings_of
@@ -107,6 +108,7 @@ def test_commits_name_run_and_rules(undisturbed: Project) -> None:
     assert contract_of("golden.contacts").table in run["published"]
 
 
+@pytest.mark.long
 def test_row_order_and_threads_change_nothing(undisturbed: Project, tmp_path) -> None:  # type: ignore[no-untyped-def]
     other = Project(tmp_path / "shuffled")
     shutil.copytree(undisturbed.landing, other.landing)
