@@ -27,6 +27,9 @@ from hypothesis import settings
 
 from crm_hygiene.cli.main import main
 
+# Collecting makes modules and tests, next to none of them garbage; Python would look after 700 objects.
+gc.set_threshold(50_000)
+
 _IN_CI = bool(os.environ.get("CI"))
 settings.register_profile("thorough", max_examples=USUAL, derandomize=_IN_CI, deadline=None)
 settings.register_profile("quick", max_examples=USUAL // 4, derandomize=_IN_CI, deadline=None)
@@ -113,7 +116,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_collection_finish() -> None:
     """Modules and tests are no garbage: Python need not look for it among them again and again."""
     gc.freeze()
-    gc.set_threshold(50_000)
 
 
 def pytest_unconfigure() -> None:

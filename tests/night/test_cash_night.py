@@ -86,6 +86,7 @@ def test_what_is_cited_is_paid_and_what_is_not_waits_for_a_person(project: Proje
     assert checked["invoice_record_id"].to_list() == ["3"]
 
 
+@pytest.mark.long
 def test_the_statement_again_under_another_name_adds_nothing(project: Project) -> None:
     before = project.contents(("reconciled.allocations", "reconciled.payments", "reconciled.exceptions"))
     put(project, "bank/again.sta", STATEMENT.replace(":20:STARTUMS", ":20:STARTUM2"))

@@ -59,6 +59,7 @@ def _models_named(project: Project, table: str) -> Any:
     return json.loads(project.lake.metadata(table)["models"])
 
 
+@pytest.mark.long
 def test_every_commit_names_its_models_and_training_promotes_nothing(project: Project, door: Door) -> None:
     first = _in_use(project).model_version
     for table in ("linked.person_pairs", "linked.models", "golden.contacts", "golden.provenance"):

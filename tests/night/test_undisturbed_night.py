@@ -28,6 +28,7 @@ def test_same_night_again_changes_no_table(project: Project) -> None:
     assert project.versions() == before
 
 
+@pytest.mark.long
 def test_renamed_file_adds_nothing(project: Project) -> None:
     contacts = project.landing / "salesforce/Contact.csv"
     shutil.move(contacts, contacts.with_name("Contact-2026-01-02.csv"))
