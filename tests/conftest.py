@@ -114,7 +114,7 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 def pytest_testnodedown(node: Any, error: object | None) -> None:
     """Every worker of pytest-xdist collects the same tests: what one leaves out all do."""
     told = getattr(node, "workeroutput", None) or {}
-    node.config.stash[_LEFT_OUT] = told.get("left_out", 0)
+    node.config.stash[_LEFT_OUT] = max(node.config.stash.get(_LEFT_OUT, 0), told.get("left_out", 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
