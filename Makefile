@@ -27,8 +27,13 @@ landing/.sampled: | $(VENV)/ready
 run: $(VENV)/ready landing/.sampled  ## the whole night on sample exports (or on what is in landing/)
 	@$(BIN)/crm-hygiene run
 
-test: $(VENV)/ready  ## run the tests
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/ready  ## the tests but for the long ones, properties on fewer examples
+	$(PYTEST) -m "not long"
+
+test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale; properties on all examples
+	$(PYTEST) --hypothesis-profile thorough
 
 check: $(VENV)/ready  ## format, lint, types, layering, definitions
 	$(BIN)/ruff format --check .
@@ -77,4 +82,4 @@ lock:  ## compile the lock files anew (needs uv); they name no registry
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster
 
-.PHONY: help setup run test check ui bench bench-linkage bench-cash tryton circle-tryton lock clean
+.PHONY: help setup run test test-all check ui bench bench-linkage bench-cash tryton circle-tryton lock clean

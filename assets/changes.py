@@ -48,8 +48,10 @@ def changes(
     told_by = ["content_hash"] if "content_hash" in contract.column_names else contract.told_by
     version = publication.version
     if fresh is None:
-        now, before = (_told_rows(lake, contract, v, told_by) for v in (version, version - 1))
-        gone = 0
+        before = _told_rows(lake, contract, version - 1, told_by)
+        if before.is_empty():
+            return _told(rows, rows, 0, 0, _last_night(lake, contract.table))
+        now, gone = _told_rows(lake, contract, version, told_by), 0
     else:
         fresh = fresh.select(contract.column_names)
         replaced = _with_keys_of(lake.scan(contract, version - 1), contract, fresh)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -22,15 +21,13 @@ from assets.job import JOB, build_defs
 from assets.resources import night_of_run
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.garbage import few_collections
 from crm_hygiene.lake_options import storage_options
 from crm_hygiene.night_lock import night_lock
 from crm_hygiene.progress import LOGGER, MARK
 from crm_hygiene.yaml_text import parse_yaml
 
 Progress = Callable[[str, str], None]
-
-# Containers made, less those gone, until Python looks for cyclic garbage; it would after 700.
-_ALLOCATIONS = 50_000
 
 _PYTHON_LOGS = {"managed_python_loggers": [LOGGER], "python_log_level": "INFO"}
 
@@ -137,23 +134,6 @@ def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
     return console
 
 
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Within the block Python looks for cyclic garbage more rarely, and not among what is there already.
-
-    Imported modules and Dagster's definitions are half a million objects and no garbage; walking through them
-    took a twentieth of a small night. Tables are not concerned: they go when nobody names them any more.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(_ALLOCATIONS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
 def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
     """Execute the job `nightly` in this process.
 
@@ -172,7 +152,7 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
         if hygiene.yaml, a mapping or the schedule is wrong.
     """
     config = load_config(config_path)
-    with night_lock(config.lake_uri, storage_options(config)), _few_collections():
+    with night_lock(config.lake_uri, storage_options(config)), few_collections():
         return _run(config, config_path, progress)
 
 

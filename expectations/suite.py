@@ -92,13 +92,13 @@ def columns_of(contract: Contract, check: Check) -> list[str]:
 
 def is_row_level(contract: Contract, check: Check) -> bool:
     """True when the check judges rows one by one, so that a failing row can be named."""
+    found = _class_of(contract, check)  # first: it imports Great Expectations without what no gate runs
     from great_expectations.expectations.expectation import (
         ColumnMapExpectation,
         ColumnPairMapExpectation,
         MulticolumnMapExpectation,
     )
 
-    found = _class_of(contract, check)
     return issubclass(found, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation)
 
 

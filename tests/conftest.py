@@ -1,4 +1,10 @@
-"""Settings for all tests: property tests search anew on each run, but not in CI, where a red must repeat.
+"""Settings for all tests: what is long, how many examples are drawn, who runs what.
+
+Two profiles of Hypothesis: `quick`, the one in force, draws a quarter of the examples of `thorough`
+(`--hypothesis-profile thorough`, in `make test-all`; tests with a number of their own take it from
+`examples`). Both search anew on each run, but not in CI, where a red must repeat. Tests marked `long` are
+whole nights, clusters, faults at every step and scale, whose cost cannot go; `make test` leaves them out and
+says so.
 
 Tests are handed out file by file (`--dist loadfile`). Files that take long come first, so that no worker is
 left with one when the others are done; what takes long to make is made once for all workers.
@@ -11,28 +17,36 @@ import gc
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import USUAL
 from hypothesis import settings
 
 from crm_hygiene.cli.main import main
 
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("local", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+# Collecting makes modules and tests, next to none of them garbage; Python would look after 700 objects.
+gc.set_threshold(50_000)
+
+_IN_CI = bool(os.environ.get("CI"))
+settings.register_profile("thorough", max_examples=USUAL, derandomize=_IN_CI, deadline=None)
+settings.register_profile("quick", max_examples=USUAL // 4, derandomize=_IN_CI, deadline=None)
+settings.load_profile("quick")
 
 FrontDoor = Callable[..., tuple[int, str, str]]
+_LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
 MadeOnce = Callable[[str, Callable[[Path], Any]], Any]
 
-# From ten CPU seconds on, longest first; but two that wait for the same night do not begin together.
-_LONG = (
+# From seven CPU seconds on, about the longest first, whatever is left out; but two that wait for the same
+# night do not begin together.
+_FIRST = (
     "night/test_incremental_night.py",
     "golden/test_golden_invariants.py",
     "spark/test_cluster.py",
     "night/test_model_life_cycle.py",
+    "golden/test_revise.py",
     "night/test_killed_night.py",
     "spark/test_engine.py",
     "night/test_stopped_night.py",
@@ -50,32 +64,73 @@ _LONG = (
     "conform/test_parts.py",
     "night/test_lineage_night.py",
     "night/test_leads_and_contacts_that_change.py",
-    "night/test_imports.py",
+    "explanation/test_entity_explanation.py",
     "linkage/test_guards.py",
     "quality/test_measuring.py",
+    "cli/test_explain.py",
     "cash/orders/test_inventory.py",
+    "test_catalog_moves.py",
     "explanation/test_explanation.py",
+    "night/test_imports.py",
     "golden/test_consent_properties.py",
     "linkage/test_incremental.py",
+    "explanation/test_charts.py",
     "benchmarks/test_cash_benchmark.py",
     "writeback/delivery/test_faults.py",
+    "writeback/test_plan.py",
     "linkage/test_linking.py",
     "golden/test_activities.py",
     "expectations/test_gate.py",
+    "evaluation/test_mistakes.py",
+    "assets/test_history.py",
+    "golden/test_consent.py",
+    "cash_desk/test_review_cash_command.py",
+    "test_catalog_history.py",
+    "linkage/test_organisations.py",
+    "survivorship/test_pinning.py",
+    "expectations/test_engine.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take long before all others, each in one piece."""
     here = Path(__file__).parent
-    place = {here / name: number for number, name in enumerate(_LONG)}
+    place = {here / name: number for number, name in enumerate(_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count the long tests that `-m` leaves out: nothing is left out silently."""
+    if not items:
+        return
+    long = sum(item.get_closest_marker("long") is not None for item in items)
+    config = items[0].config
+    config.stash[_LEFT_OUT] = config.stash.get(_LEFT_OUT, 0) + long
+    if (told := getattr(config, "workeroutput", None)) is not None:
+        told["left_out"] = config.stash[_LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Every worker of pytest-xdist collects the same tests: what one leaves out all do."""
+    told = getattr(node, "workeroutput", None) or {}
+    node.config.stash[_LEFT_OUT] = max(node.config.stash.get(_LEFT_OUT, 0), told.get("left_out", 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many tests are left out, and what runs them."""
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.write_line(
+            f"{left_out} long tests left out (whole nights, clusters, faults, scale), properties drew "
+            f"{settings.default.max_examples} examples, not {USUAL}; `make test-all` runs everything",
+            yellow=True,
+        )
 
 
 def pytest_collection_finish() -> None:
     """Modules and tests are no garbage: Python need not look for it among them again and again."""
     gc.freeze()
-    gc.set_threshold(50_000)
 
 
 def pytest_unconfigure() -> None:

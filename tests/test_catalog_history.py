@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -75,7 +76,7 @@ nights = st.lists(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(nights, st.sets(st.integers(0, 4)))
 @example([{}, {"a": ("Bern", 0)}, {}], {0})
 def test_every_night_comes_back(

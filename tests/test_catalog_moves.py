@@ -8,6 +8,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -45,7 +46,7 @@ def _entities() -> st.SearchStrategy[dict[int, str]]:
     return st.dictionaries(st.integers(0, 30), st.sampled_from(["a", "b", "c"]), min_size=8)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(nights=st.lists(_entities(), min_size=2, max_size=4), most=st.sampled_from([0.1, 0.5, 2.0]))
 def test_rows_exchanged_are_the_rows_loaded(
     tmp_path_factory: pytest.TempPathFactory, nights: list[dict[int, str]], most: float

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -210,7 +211,9 @@ def test_every_contract_can_be_a_table(tmp_path: Path, table: str) -> None:
     assert lake.read(contract).schema == contract.schema
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(50), deadline=None
+)
 @given(st.lists(st.tuples(st.text(max_size=5), st.none() | st.integers(-9, 9)), max_size=12), st.randoms())
 def test_content_fingerprint_knows_rows_not_their_order(rows: list[Any], random: Any) -> None:
     schema = {"a": pl.String, "b": pl.Int64}

@@ -50,6 +50,7 @@ def _told(lake: Lake) -> dict[str, object]:
     }
 
 
+@pytest.mark.long
 def test_a_hundred_nights(lake: Lake) -> None:
     """Nights of the last 14 days can all be read after every upkeep; files do not grow with the nights."""
     ended: dict[int, datetime] = {}

@@ -35,6 +35,7 @@ from crm_hygiene.cli.upkeep import upkeep
 from crm_hygiene.cli.writeback import app as writeback_app
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.garbage import few_collections
 from crm_hygiene.lake_copies import fetch_catalog
 from crm_hygiene.lake_options import lake_of
 from crm_hygiene.night import Night
@@ -98,7 +99,7 @@ def run(
     opened = Night.open(settings)  # a wrong mapping stops here, before anything is written
     console = Console(stderr=True)
     started_at = datetime.now(UTC)
-    with Progress(console, is_quiet=quiet or as_json) as progress:
+    with Progress(console, is_quiet=quiet or as_json) as progress, few_collections():
         outcome = _orchestrator()(config, progress.step)
     night = replace(opened, run_id=outcome.run_id, started_at=started_at)
     summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)

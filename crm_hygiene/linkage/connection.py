@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,18 +69,42 @@ def single_thread(con: duckdb.DuckDBPyConnection, settings: LinkageSettings) -> 
         con.execute("RESET threads" if settings.threads is None else f"SET threads={settings.threads}")
 
 
+class _Quiet:
+    """Splink's log level while anybody wants it quiet; both kinds may be linked at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted_by = 0
+        self._level = logging.NOTSET
+
+    def begin(self) -> None:
+        logger = logging.getLogger("splink")
+        with self._lock:
+            if self._wanted_by == 0:
+                self._level = logger.level
+                logger.setLevel(logging.CRITICAL)
+            self._wanted_by += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted_by -= 1
+            if self._wanted_by == 0:
+                logging.getLogger("splink").setLevel(self._level)
+
+
+_quiet = _Quiet()
+
+
 @contextmanager
 def quiet_splink() -> Iterator[None]:
     """Keep Splink's progress messages out of the run's log; its errors still raise."""
     import splink  # noqa: F401 - its import sets the level that is put back afterwards
 
-    logger = logging.getLogger("splink")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    _quiet.begin()
     try:
         yield
     finally:
-        logger.setLevel(level)
+        _quiet.end()
 
 
 def load(con: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:

@@ -49,6 +49,11 @@ def _level(comparison: Comparison, index: int, numbers: Numbers) -> dict[str, An
         entry["tf_adjustment_column"] = level.frequency_of
         entry["tf_adjustment_weight"] = 1.0
         entry["tf_minimum_u_value"] = LEAST_FREQUENCY
+        # Splink takes the base frequency from the level that says no more than that both values are equal. It
+        # looks for it by parsing and normalising conditions again and again; where this is it, that is told.
+        equal = f"{level.frequency_of}_l = {level.frequency_of}_r"
+        if level.when == equal and index == [other.when for other in comparison.levels].index(equal):
+            entry["disable_tf_exact_match_detection"] = True
     return entry
 
 

@@ -41,7 +41,9 @@ def nights(folder: Path) -> dict[str, Reconciliation]:
     return {"first": first, "second": night(folder, "second", first.allocations)}
 
 
-@pytest.mark.parametrize("shuffle", range(SHUFFLES))
+@pytest.mark.parametrize(
+    "shuffle", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, SHUFFLES))]
+)
 def test_the_order_of_rows_does_not_matter(
     folder: Path, nights: dict[str, Reconciliation], shuffle: int
 ) -> None:
@@ -59,6 +61,7 @@ def test_the_order_of_rows_does_not_matter_on_the_first_night(
         assert getattr(again, table).equals(getattr(nights["first"], table)), table
 
 
+@pytest.mark.long
 def test_the_number_of_threads_does_not_matter(folder: Path, tmp_path: Path) -> None:
     hashes = set()
     for threads in (1, 2):

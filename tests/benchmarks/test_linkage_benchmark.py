@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def components(links: list[tuple[int, int]]) -> list[int]:
     return of
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(scored, st.lists(st.integers(0, 3), min_size=COUNT, max_size=COUNT))
 def test_a_sweep_agrees_with_counting_every_pair(
     pairs: list[tuple[int, int, float]], labels: list[int]

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from crm_hygiene.contract import contract_of
 
 from .books import Row, generate, invoice_table, match, payment_table
 
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 _SMALL = st.sampled_from(["10.00", "10.00", "20.00", "30.00", "29.00", "0.05", "60.00"])
 _NUMBERS = [f"INV-2024-00{k}" for k in range(6)]

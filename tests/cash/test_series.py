@@ -6,6 +6,7 @@ import math
 from itertools import combinations, permutations
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ def by_hand(series: Series, today: int) -> dict[tuple[int, int], float]:
 days = st.lists(st.integers(0, 80), min_size=1, max_size=3).map(sorted)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(due=days, booked=days, closed=st.integers(0, 3))
 def test_the_recursion_sums_over_every_alignment(due: list[int], booked: list[int], closed: int) -> None:
     series = Series(

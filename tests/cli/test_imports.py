@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,32 +21,41 @@ NOT_NEEDED = (
     "pyspark",
 )
 
-_COMMAND = """
+# Where an engine is there after a command, none before it had brought it.
+COMMANDS = (["--help"], ["run", "--help"], ["status", "--json"], ["review", "list"], ["model", "--help"])
+
+_IN_TURN = """
+import json
 import sys
-sys.argv = ["crm-hygiene", *sys.argv[1:]]
-try:
-    from crm_hygiene.cli.main import main
-    main()
-except SystemExit as left:
-    print(file=sys.stderr)
-    print(left.code or 0, *sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
+
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["crm-hygiene", *command]
+    try:
+        from crm_hygiene.cli.main import main
+        main()
+    except SystemExit as left:
+        print(file=sys.stderr)
+        print(left.code or 0, *sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["--help"], ["run", "--help"], ["status", "--json"], ["review", "list"], ["model", "--help"]],
-    ids=" ".join,
-)
-def test_a_command_imports_no_engine(command: list[str], tmp_path: Path) -> None:
-    code = _COMMAND.replace("sys.argv[1:]", repr(command))
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Exit code and modules there after each command, all run in one process."""
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n{_IN_TURN}"
     finished = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"],
+        [sys.executable, "-c", code, json.dumps(COMMANDS)],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=tmp_path_factory.mktemp("commands"),
         check=True,
     )
-    code_told, *modules = finished.stderr.strip().split("\n")[-1].split()
-    assert code_told == "0"
+    lines = [line.split() for line in finished.stderr.split("\n") if " crm_hygiene " in line]
+    return dict(zip(map(" ".join, COMMANDS), lines, strict=True))
+
+
+@pytest.mark.parametrize("command", map(" ".join, COMMANDS))
+def test_a_command_imports_no_engine(told: dict[str, list[str]], command: str) -> None:
+    code, *modules = told[command]
+    assert code == "0"
     assert not set(NOT_NEEDED) & set(modules)

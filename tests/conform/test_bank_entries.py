@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,7 +145,7 @@ entries = st.lists(
 
 
 @given(booked=entries, data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_overlapping_statements_are_the_statement(
     booked: list[tuple[int, int, str, bool]], data: st.DataObject
 ) -> None:
@@ -314,7 +315,7 @@ def test_other_movements_between_other_balances_stay_two(tmp_path: Path) -> None
     lines=st.lists(st.tuples(st.integers(1, 3), st.sampled_from([1, 1, 2, -1])), min_size=2, max_size=8),
     data=st.data(),
 )
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_however_a_day_is_cut_it_is_the_day(lines: list[tuple[int, int]], data: st.DataObject) -> None:
     """Consecutive statements of a day, each told once or more, in any order, move what was moved."""
     pieces: list[tuple[int, list[int]]] = []

@@ -14,6 +14,7 @@ from unittest import mock
 import dagster as dg
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,7 +173,7 @@ def _checks(told: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 10**6))
 def test_parts_are_the_whole(table: str, seed: int) -> None:
     empty = contract_of(f"conformed.{table}").empty()
@@ -192,7 +193,7 @@ def test_parts_are_the_whole(table: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-@settings(max_examples=2)
+@settings(max_examples=examples(2))
 @given(seed=st.integers(0, 10**6))
 def test_nights_in_parts_are_nights_of_whole_tables(table: str, seed: int) -> None:
     contract = contract_of(f"conformed.{table}")

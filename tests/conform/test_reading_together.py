@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ def _rows(draw: Any, table: str) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("table", sorted(_COLUMNS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_sources_read_together_are_as_read_alone(table: str, data: st.DataObject) -> None:
     contract = contract_of(f"conformed.{table}")

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ def frames(pairs: list[tuple[int, int]]) -> tuple[pl.DataFrame, pl.DataFrame]:
     return members, truth
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(labels)
 def test_formulas_agree_with_counting_every_pair(pairs: list[tuple[int, int]]) -> None:
     found = pairwise(*frames(pairs))
@@ -57,7 +58,7 @@ def test_a_truth_file_without_its_columns_is_refused() -> None:
         pairwise(members, truth.drop("CLUSTER_ID"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(labels)
 def test_intervals_hold_the_share_and_groups_hold_every_pair(pairs: list[tuple[int, int]]) -> None:
     found = evaluate(*frames(pairs))

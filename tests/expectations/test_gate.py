@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from gate_tables import check, contract
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -79,7 +80,7 @@ FRAMES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(records=FRAMES, chunk_rows=st.integers(1, 12))
 def test_nothing_is_lost_and_reasons_are_complete(records: list[dict[str, Any]], chunk_rows: int) -> None:
     frame = contract().shape(
@@ -111,7 +112,7 @@ def test_nothing_is_lost_and_reasons_are_complete(records: list[dict[str, Any]],
 _FIELDS = ["source", "channel", "count", "email", "born", "score", "is_open"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=FRAMES, new=FRAMES, repeated=st.booleans(), chunk_rows=st.integers(1, 3))
 def test_rows_that_passed_before_need_not_pass_again(
     before: list[dict[str, Any]], new: list[dict[str, Any]], repeated: bool, chunk_rows: int

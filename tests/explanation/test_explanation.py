@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from linkage.explained_lake import SWITCHBOARD, ExplainedLake, pairs_of
@@ -63,7 +64,7 @@ def test_weights_add_up(stored: list[tuple[dict[str, object], PairExplanation]])
         assert all(step.weight == 0 == step.frequency_weight for step in found.steps if step.is_null)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_pair_in_any_order_and_company_has_one_explanation(
     explained: ExplainedLake, data: st.DataObject

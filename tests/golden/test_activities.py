@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -126,7 +127,7 @@ def test_an_activity_belongs_to_where_the_person_worked_then_and_to_the_inquiry_
 
 
 @given(nights(), st.integers(0, 3))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_an_event_that_comes_late_or_twice_changes_only_its_own_row(night: dict[str, Any], late: int) -> None:
     """All on one night, or one of them a night later: the same table in the end, and the rest as before."""
     events = [e for n, e in enumerate(night["interactions"]) if n != late]

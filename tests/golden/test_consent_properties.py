@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -29,7 +30,7 @@ SALTS = new_salt(datetime(2026, 1, 1, tzinfo=UTC))
 CRM, MAIL = "salesforce_contacts", "marketing_events"
 ADDRESSES = ["ann@one.com", "bob@one.com", "cy@two.com"]
 NUMBERS = ["+4930111111", "+4930222222"]
-quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Row = dict[str, Any]
 
@@ -186,7 +187,7 @@ def test_out_is_exactly_what_the_law_says(story: Story) -> None:
 
 
 @given(stories(), st.randoms(use_true_random=False))
-@settings(quick, max_examples=12)
+@settings(quick, max_examples=examples(12))
 def test_the_order_of_arrival_changes_nothing(story: Story, random: Any) -> None:
     other = [random.randrange(3) for _ in story.consents]
     one, two = after_nights(story, story.arrivals), after_nights(story, other)

@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -181,7 +182,7 @@ def accounts_form_trees_whose_top_is_a_root(golden: Golden) -> None:
 
 
 @given(nights(), nights(), st.booleans(), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_what_holds_of_every_golden_layer(
     night: dict[str, Any], more: dict[str, Any], merge: bool, seed: int
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -47,7 +48,7 @@ def cut(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 @given(stated_parents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_after_the_cut_every_walk_upwards_ends(frame: pl.DataFrame) -> None:
     clear = cut(frame)
     assert find_circles(clear).is_empty()
@@ -61,7 +62,7 @@ def test_after_the_cut_every_walk_upwards_ends(frame: pl.DataFrame) -> None:
 
 
 @given(stated_parents(), st.integers(0, 100))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_order_of_rows_decides_nothing(frame: pl.DataFrame, seed: int) -> None:
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
     assert_frame_equal(find_circles(frame), find_circles(shuffled))

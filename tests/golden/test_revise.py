@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 import polars as pl
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -219,7 +220,7 @@ def assert_equal(found: RevisedGolden, expected: Golden) -> None:
     assert sorted(found.notes) == sorted(expected.notes)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(both=two_nights(), size=st.sampled_from([1, 2, 100]))
 def test_a_revised_night_equals_one_built_whole(
     both: tuple[dict[str, Rows], dict[str, Rows]], size: int
@@ -228,7 +229,7 @@ def test_a_revised_night_equals_one_built_whole(
     assert_equal(revised(one, other, whole(one), size), whole(other))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(both=two_nights())
 def test_a_night_in_which_nothing_changed_touches_nobody(
     both: tuple[dict[str, Rows], dict[str, Rows]],

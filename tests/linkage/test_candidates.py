@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ def blocked(rows: list[tuple[int | None, ...]]) -> Blocking:
     return Blocking(pl.DataFrame(columns), dict.fromkeys(columns, ""), {}, len(rows), [])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.tuples(KEYS, st.integers(0, 63)), max_size=12))
 def test_each_wanted_pair_once_under_its_first_rule(
     records: list[tuple[tuple[int | None, ...], int]],

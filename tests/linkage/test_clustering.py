@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,7 +126,7 @@ def test_the_newest_same_binds_first(same: list[tuple[int, int]], different: lis
         assert found.of[newest[0]] == found.of[newest[1]]
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(edges, pairs, identifiers)
 def test_no_link_but_a_decision_or_statement_joins_strict_identifiers(
     links: list[Edge], different: list[tuple[int, int]], carried: list[tuple[int, str, str, bool]]

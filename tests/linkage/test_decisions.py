@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +57,7 @@ def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs(), st.randoms(use_true_random=False))
 def test_order_of_rows_and_sides_of_pairs_do_not_matter(rows: list[dict[str, Any]], random: Random) -> None:
     mixed = [dict(row) for row in rows]
@@ -69,7 +70,7 @@ def test_order_of_rows_and_sides_of_pairs_do_not_matter(rows: list[dict[str, Any
     assert standing(_log(rows)).equals(standing(_log(mixed)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs(), st.sampled_from(["same", "different", "unsure"]))
 def test_revoking_a_decision_restores_exactly_what_bound_before(
     rows: list[dict[str, Any]], judgement: str

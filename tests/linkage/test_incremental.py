@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,7 +120,7 @@ def wanted_pairs(now: ChangingRecords, was: tuple[Any, Any, Any], told: dict[str
     return len(touching), len(fresh - touching)
 
 
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(
     kind=st.sampled_from(["person", "organisation"]),
     seed=st.integers(0, 10**6),

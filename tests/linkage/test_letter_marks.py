@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ _TEXTS = st.lists(st.text("abcz019øåł@. ", min_size=0, max_size=9), min_size=
 
 
 @given(_TEXTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_marks_are_never_stricter_than_the_measures(texts: list[str]) -> None:
     frame = pl.DataFrame({"t": texts}, schema={"t": pl.String})
     with connection(LinkageSettings(threads=1)) as con:
@@ -50,7 +51,7 @@ def test_digits_that_come_twice_have_a_bit_of_their_own() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=3), min_size=2, max_size=6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_lists_with_a_common_element_share_a_bit(lists: list[list[str]]) -> None:
     marks = list_marks(pl.Series(lists, dtype=pl.List(pl.String))).to_list()
     for a, mine in zip(lists, marks, strict=True):

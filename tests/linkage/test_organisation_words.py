@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ def test_a_name_is_weighed_by_itself_and_the_model_alone() -> None:
     assert together["new_word"].to_list()[1] == "handel"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=25)), min_size=1, max_size=8))
 def test_any_text_gives_one_row_per_record_and_bounded_bits(names: list[str | None]) -> None:
     frame = organisations(*names)

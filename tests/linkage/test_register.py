@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +68,7 @@ def check_invariants(outcome: Registration, groups: dict[str, int], published: s
         assert part.schema == contract_of(f"linked.person_{table}").schema
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(partitions, min_size=1, max_size=5))
 def test_every_published_id_resolves_whatever_happens(sequence: list[list[int | None]]) -> None:
     before = None
@@ -79,7 +80,7 @@ def test_every_published_id_resolves_whatever_happens(sequence: list[list[int | 
         check_invariants(before, groups, published)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(partitions, partitions)
 def test_the_same_partition_again_changes_nothing(first: list[int | None], second: list[int | None]) -> None:
     one = night(as_groups(second), night(as_groups(first), None, 0), 1)
@@ -90,7 +91,7 @@ def test_the_same_partition_again_changes_nothing(first: list[int | None], secon
     assert again.entities.equals(one.entities)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(partitions, st.data())
 def test_undoing_a_merge_restores_every_id(partition: list[int | None], data: st.DataObject) -> None:
     groups = as_groups(partition)
@@ -102,7 +103,7 @@ def test_undoing_a_merge_restores_every_id(partition: list[int | None], data: st
     assert states(back) == states(apart)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(partitions)
 def test_deleted_records_that_return_find_their_id(partition: list[int | None]) -> None:
     groups = as_groups(partition)

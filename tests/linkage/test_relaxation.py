@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ _WORLDS = " CROSS JOIN ".join(
 
 
 @given(_CONDITIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_relaxed_conditions_hold_whatever_the_costly_parts_are(condition: str) -> None:
     found = relaxed(parsed(condition), most=0)
     assert "damerau" not in " ".join(vars(found).values()).lower()

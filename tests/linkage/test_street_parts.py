@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def test_the_side_of_town_is_kept_apart() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=30)), min_size=1, max_size=8))
 def test_any_text_gives_one_row_per_record(streets: list[str | None]) -> None:
     assert parts(*streets)["unique_id"].to_list() == list(range(len(streets)))

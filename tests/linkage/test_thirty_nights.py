@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import polars as pl
+import pytest
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden import Golden, build_golden
@@ -69,6 +70,7 @@ def golden(person: Chain, firm: Chain, firms: pl.DataFrame) -> Golden:
     )
 
 
+@pytest.mark.long
 def test_thirty_nights_end_where_thirty_rebuilds_end() -> None:
     random = Random(11)
     people = ChangingRecords("person", seed=21, records=70)

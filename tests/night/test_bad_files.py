@@ -17,6 +17,8 @@ from crm_hygiene.summary import summarise
 
 from .project import Project
 
+pytestmark = pytest.mark.long
+
 _GOOD_LEAD = (
     "leadid,fullname,companyname,emailaddress1,donotemail,createdon,modifiedon\n"
     "{id},Ada Example,Example Ltd,{id}@example-mail.com,false,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z\n"

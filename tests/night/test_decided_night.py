@@ -32,6 +32,7 @@ def review(
     return call
 
 
+@pytest.mark.long
 def test_a_judgement_splits_and_its_revocation_joins_again(
     project: Project, review: Callable[..., str]
 ) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from .project import FIRST_NIGHT, Project
 
@@ -40,6 +41,7 @@ def as_taken(project: Project, moment: datetime) -> int:
     return taken
 
 
+@pytest.mark.long
 def test_what_an_export_shows_is_confirmed_and_not_planned_again(
     project: Project, front_door: Door, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from assets import golden
 from crm_hygiene.golden import revise
 from crm_hygiene.linkage.store import load_night_before
@@ -47,6 +49,7 @@ def _forget(project: Project) -> None:
         assert load_night_before(project.lake, kind).fingerprints.is_empty()  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_incremental_nights_leave_the_lake_of_full_ones(undisturbed: Project, tmp_path: Path) -> None:
     short, long = (undisturbed.copy(tmp_path / name) for name in ("short", "long"))
     for day in (1, 2):

@@ -45,6 +45,7 @@ class _Mortal:
 _COMMITS = (3, 55, 9, 6, 11, 4)
 
 
+@pytest.mark.long
 def test_nights_killed_over_and_over_reach_the_undisturbed_tables(
     undisturbed: Project, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 
 from .project import Project
 
@@ -19,6 +20,7 @@ def rewritten(project: Project, file: str, record: dict[str, str], changes: dict
     changed.write_csv(path, quote_style="always", null_value="#N/A")
 
 
+@pytest.mark.long
 def test_the_past_of_a_lead_and_of_a_contact_is_kept(project: Project) -> None:
     leads = project.read("golden.leads").filter(
         pl.col("lead_state") == "new", pl.col("source") == "salesforce_leads"

@@ -142,6 +142,7 @@ def test_every_step_told_its_start_and_end(undisturbed: Project) -> None:
         assert mail not in text
 
 
+@pytest.mark.long
 def test_a_stopped_step_fails_and_later_nights_tell_what_changed(project: Project) -> None:
     before = project.read("golden.contacts")
     alone = before.filter(pl.col("record_count") == 1)

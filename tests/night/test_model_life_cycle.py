@@ -59,6 +59,7 @@ def _models_named(project: Project, table: str) -> Any:
     return json.loads(project.lake.metadata(table)["models"])
 
 
+@pytest.mark.long
 def test_every_commit_names_its_models_and_training_promotes_nothing(project: Project, door: Door) -> None:
     first = _in_use(project).model_version
     for table in ("linked.person_pairs", "linked.models", "golden.contacts", "golden.provenance"):
@@ -89,6 +90,7 @@ def test_every_commit_names_its_models_and_training_promotes_nothing(project: Pr
     ] == [first]
 
 
+@pytest.mark.long
 def test_canary_promotion_night_and_the_way_back(project: Project, door: Door) -> None:
     old = _in_use(project)
     new = _keep(project, _credulous)
@@ -148,6 +150,7 @@ def test_canary_promotion_night_and_the_way_back(project: Project, door: Door) -
     assert "back" in door("list")[1]
 
 
+@pytest.mark.long
 def test_model_for_columns_that_are_gone(project: Project, door: Door) -> None:
     rules = LinkageSettings().rules_of("person").comparisons
     (gone,) = (comparison for comparison in rules if comparison.name == "tax_id")

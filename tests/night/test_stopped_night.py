@@ -72,6 +72,7 @@ def test_critical_check_stops_the_night_and_keeps_what_is_live(project: Project,
     assert [row["status"] for row in json.loads(out)] == ["succeeded", "stopped"]
 
 
+@pytest.mark.long
 def test_full_disk_is_one_message_and_exit_code_one(
     project: Project, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import polars as pl
+import pytest
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.night import mappings_of
@@ -27,6 +28,7 @@ def test_same_night_again_changes_no_table(project: Project) -> None:
     assert project.versions() == before
 
 
+@pytest.mark.long
 def test_renamed_file_adds_nothing(project: Project) -> None:
     contacts = project.landing / "salesforce/Contact.csv"
     shutil.move(contacts, contacts.with_name("Contact-2026-01-02.csv"))
@@ -107,6 +109,7 @@ def test_commits_name_run_and_rules(undisturbed: Project) -> None:
     assert contract_of("golden.contacts").table in run["published"]
 
 
+@pytest.mark.long
 def test_row_order_and_threads_change_nothing(undisturbed: Project, tmp_path) -> None:  # type: ignore[no-untyped-def]
     other = Project(tmp_path / "shuffled")
     shutil.copytree(undisturbed.landing, other.landing)

@@ -16,7 +16,7 @@ from .writer import RUNS, runs
 _WRITERS = 4
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "lake") if request.param == "folder" else request.getfixturevalue("lake_uri")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -188,7 +189,7 @@ values = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(values, min_size=1, max_size=12), st.integers(0, 99))
 def test_figures_do_not_depend_on_the_order_of_rows(rows: list[dict[str, Any]], seed: int) -> None:
     rules = measuring_rules().model_copy(update={"least_rows": 1})

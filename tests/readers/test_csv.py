@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -246,7 +247,7 @@ MAPPING = Mapping(
 CELLS = st.text(alphabet="ab ,\"\n'éß;#", max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_fast_and_patient_path_agree_on_clean_files(
     rows: list[tuple[str, ...]], end: str, quote_all: bool
@@ -264,7 +265,7 @@ def test_fast_and_patient_path_agree_on_clean_files(
     assert fast["a"].to_list() == [r[0] or None for r in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(alphabet='ab,"\n\r \0é', max_size=40))
 def test_fast_and_patient_path_agree_on_any_bytes(body: str) -> None:
     data = ("a,b,c\n" + body).encode()

@@ -7,6 +7,7 @@ import pytest
 import stdnum.be.ogm_vcs
 import stdnum.ch.esr
 import stdnum.iso11649
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ def books() -> CashBooks:
     return drawn(6000, "referenced", 11)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(sorted(PROFILES)), st.integers(60, 400))
 def test_money_of_every_entry_and_document_adds_up(seed: int, profile: str, invoices: int) -> None:
     books = drawn(invoices, profile, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import DamerauLevenshtein
@@ -16,7 +17,7 @@ texts = st.lists(st.none() | st.text(max_size=12), min_size=1, max_size=30)
 seeds = st.integers(0, 2**32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(values=st.lists(st.text(max_size=12), min_size=1, max_size=30), seed=seeds)
 def test_a_typo_is_one_slip(values: list[str], seed: int) -> None:
     slipped = faults.typo(stream(seed, "t"), pl.Series(values, dtype=pl.String)).to_list()
@@ -25,7 +26,7 @@ def test_a_typo_is_one_slip(values: list[str], seed: int) -> None:
         assert len(before) > 3 or before == after
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(values=texts, seed=seeds, rate=st.floats(0, 1))
 def test_faults_keep_length_and_nulls(values: list[str | None], seed: int, rate: float) -> None:
     column = pl.Series(values, dtype=pl.String)
@@ -51,7 +52,7 @@ def test_swapped_dates_are_dates() -> None:
     assert swapped.to_list() == [date(1980, 7, 3), date(1980, 3, 27)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(names=st.lists(st.text("aäéłß ", max_size=8), max_size=20), seed=seeds, rate=st.floats(0, 1))
 def test_mixed_encoding_can_be_undone_line_by_line(names: list[str], seed: int, rate: float) -> None:
     text = "\n".join(["header", *names])

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,7 +83,7 @@ def test_any_size_has_every_file_with_the_rows_it_counts(tmp_path: Path, people:
     check_counts(tmp_path, counts)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(people=st.integers(1, 40), seed=st.integers(0, 2**40), events=st.sampled_from([0.0, 0.4, 3.0]))
 def test_small_worlds_hold_together(people: int, seed: int, events: float) -> None:
     with tempfile.TemporaryDirectory() as folder:

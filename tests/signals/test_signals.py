@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -116,7 +117,7 @@ _events = st.lists(
 
 
 @given(_events, st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_signals_are_bounded_and_do_not_depend_on_the_order_of_rows(
     events: list[tuple[str, str, float]], seed: int
 ) -> None:

@@ -25,6 +25,7 @@ def handover(tmp_path: Path) -> Path:
     return tmp_path / "handover"
 
 
+@pytest.mark.long
 def test_a_cluster_links_as_duckdb_does(
     spark_is_there: None, tmp_path: Path, handover: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

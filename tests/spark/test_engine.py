@@ -30,6 +30,8 @@ from .conftest import SMALL
 from .odd_values import odd_pairs
 from .records import differing, linked, people, records_of
 
+pytestmark = pytest.mark.long
+
 KINDS: tuple[EntityKind, ...] = ("person", "organisation")
 TEXTS = {"a": pl.String(), "b": pl.String()}
 EXPRESSIONS = (

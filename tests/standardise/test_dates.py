@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +70,7 @@ def test_refusals(raw: Raw, written: str, reason: str) -> None:
         assert result["problem"][0].endswith(reason)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)),
     st.integers(-18 * 60, 18 * 60).map(lambda m: timezone(timedelta(minutes=m))),
@@ -99,7 +100,7 @@ NEARLY_ISO = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(st.lists(st.one_of(st.none(), NEARLY_ISO), max_size=8), st.booleans())
 def test_cutting_at_fixed_places_reads_what_the_notations_read(
     texts: list[str | None], day_first: bool

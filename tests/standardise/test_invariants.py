@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ COUNTRY = st.sampled_from(
 )
 CURRENCY = st.sampled_from([None, "EUR", "USD", "JPY", "KWD", "eur", "??", "XYZ"])
 BUDGET = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(25), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

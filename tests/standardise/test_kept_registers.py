@@ -6,6 +6,7 @@ import string
 
 import idna
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schwifty import IBAN
@@ -60,7 +61,7 @@ _LENGTHS = {
 }
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(
         st.one_of(

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,7 +112,7 @@ def written_ways(cents: int) -> list[str]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(-(10**16) + 1, 10**16 - 1), st.sampled_from([".", ","]))
 def test_no_cent_is_ever_lost(cents: int, decimal: str) -> None:
     ways = written_ways(cents)

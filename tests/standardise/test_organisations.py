@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ def test_placeholders(raw: Raw, written: str) -> None:
     assert row["problem"].endswith("is a placeholder")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.text(max_size=20), st.sampled_from(["", " Ltd", " GmbH", " & Co", " SA", "株式会社", " the"]))
 def test_a_name_never_normalises_to_nothing(raw: Raw, stem: str, form: str) -> None:
     row = standardise_organisation_names(raw(stem + form)).row(0, named=True)

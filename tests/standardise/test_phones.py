@@ -3,6 +3,7 @@ from __future__ import annotations
 import phonenumbers
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneMetadata, PhoneNumberFormat
@@ -127,7 +128,7 @@ def test_whole_columns_say_what_phonenumbers_says_on_random_digits(monkeypatch: 
     )
     number = st.from_regex(r"(\+|00|0|1|8)?[0-9]{1,3}[ ]?[0-9]{4,10}", fullmatch=True)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=examples(15), deadline=None)
     @given(st.lists(st.tuples(number, regions), min_size=30, max_size=60))
     def check(rows: list[tuple[str, str | None]]) -> None:
         frame = pl.DataFrame(rows, schema={"raw": pl.String, "country_code": pl.String}, orient="row")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def test_refused_integers(raw: Raw, written: str) -> None:
     assert row["problem"].startswith("number '")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_64_bit_number_survives(raw: Raw, number: int) -> None:
     assert standardise_integers(raw(str(number), f"{number:,}"))["value"].to_list() == [number, number]
@@ -82,7 +83,7 @@ def test_cleaning(written: str, expected: str) -> None:
     assert clean(written) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.text(KNOWN_TO_PYTHON, max_size=20), max_size=8))
 def test_cleaning_and_folding_by_column_and_by_value_agree_and_settle(texts: list[str]) -> None:
     frame = pl.DataFrame({"raw": texts}, schema={"raw": pl.String}).with_columns(c=cleaned("raw"))

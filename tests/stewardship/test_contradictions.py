@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ RECORDS = [("crm", str(i)) for i in range(6)]
 PAIRS: list[Pair] = [("person", a, b) for a, b in combinations(RECORDS, 2)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.dictionaries(st.sampled_from(PAIRS), st.sampled_from(["same", "different", "unsure"])))
 def test_exactly_the_pairs_that_hang_together_are_contradicted(said: dict[Pair, str]) -> None:
     standing: dict[Pair, dict[str, Any]] = {

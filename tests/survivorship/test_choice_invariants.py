@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import polars as pl
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ def pin_log(pins: list[tuple[str, str, int, str | None]]) -> pl.DataFrame:
 
 
 @given(_rows, _strategies, _clears, st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_order_of_rows_changes_nothing_and_the_winner_states_a_value(
     rows: list[dict[str, Any]], strategies: list[str], clears: dict[str, Any], random: Any
 ) -> None:
@@ -87,7 +88,7 @@ def test_the_order_of_rows_changes_nothing_and_the_winner_states_a_value(
 
 
 @given(_rows, _strategies, _clears)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_a_group_never_mixes_records(
     rows: list[dict[str, Any]], strategies: list[str], clears: dict[str, Any]
 ) -> None:
@@ -101,7 +102,7 @@ def test_a_group_never_mixes_records(
 
 
 @given(_rows, st.sampled_from(["agreement", "frequency"]), _clears)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_one_more_source_that_agrees_never_makes_a_value_lose(
     rows: list[dict[str, Any]], strategy: str, clears: dict[str, Any]
 ) -> None:
@@ -117,7 +118,7 @@ def test_one_more_source_that_agrees_never_makes_a_value_lose(
 
 
 @given(_rows.filter(bool), _strategies, st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_the_newest_pin_wins_and_revoking_restores_what_was_before(
     rows: list[dict[str, Any]], strategies: list[str], data: st.DataObject
 ) -> None:

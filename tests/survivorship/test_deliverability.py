@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +93,7 @@ def test_calls_do_not_bounce(kind: str) -> None:
     ),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_order_of_events_does_not_matter(rows: list[dict[str, Any]], random: Any) -> None:
     shuffled = [dict(row) for row in rows]
     random.shuffle(shuffled)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -207,7 +208,7 @@ def histories(draw: st.DrawFn) -> list[Row]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(histories(), st.sampled_from(["none", "lines", "share"]), st.integers(0, 2**20))
 def test_never_more_out_than_reserved_and_nights_equal_a_rebuild(
     nights: list[Row], policy: Literal["none", "lines", "share"], seed: int

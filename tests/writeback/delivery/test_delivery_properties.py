@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,7 +80,7 @@ RUNS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=plans(), runs=RUNS, user=st.none() | st.integers(0, 7), batch=st.integers(1, 5))
 def test_any_faults_end_in_the_planned_state(
     rows: list[dict[str, Any]], runs: list[Any], user: int | None, batch: int

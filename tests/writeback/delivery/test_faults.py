@@ -73,7 +73,9 @@ def run(what: str, folder: Path, kill_at: str = "") -> tuple[int, str, str]:
 POINTS = ("before sending is written", "before send", "after send", "after answer", "after commit")
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(p, marks=() if p == "after send" else pytest.mark.long) for p in POINTS]
+)
 def test_kill_9(point: str, crm: LedgerTarget, tmp_path: Path) -> None:
     crm.seed("Deal", "d1", {"ContactId": "c6"})
     seeded = crm.state()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -159,7 +160,7 @@ class TestWriting:
         opened(tmp_path)
         assert files(tmp_path) == {}
 
-    @settings(max_examples=30)
+    @settings(max_examples=examples(30))
     @given(
         st.lists(
             st.dictionaries(

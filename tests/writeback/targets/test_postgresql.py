@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,7 +223,7 @@ class TestReading:
         assert (held[record].version, held[record].is_deleted) == ("1", False)
         assert held[merged].is_deleted
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(
         values=st.fixed_dictionaries(
             {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -607,7 +608,7 @@ _FAULTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(faults=_FAULTS, is_bulk=st.booleans())
 def test_whatever_fails_the_target_ends_as_planned_and_once(faults: list[Fault], is_bulk: bool) -> None:
     with SalesforceServer() as server:

@@ -1,0 +1,28 @@
+"""Python's search for cyclic garbage, asked for more rarely where next to nothing is any."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Containers made, less those gone, until Python looks for cyclic garbage; it would after 700.
+_ALLOCATIONS = 50_000
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Within the block Python looks for cyclic garbage more rarely, and not among what is there already.
+
+    Imported modules and Dagster's definitions are half a million objects and no garbage; walking through them
+    took a twentieth of a small night and a third of its imports. Tables are not concerned: they go when
+    nobody names them any more.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
