@@ -29,6 +29,8 @@ Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
 
 # Small parts are gated together up to so many rows.
 _TOGETHER_ROWS = 100_000
+# A table of so many rows is held, gated and told as a whole.
+_HELD_ROWS = 250_000
 # So many fresh rows of a table in parts are held, to tell what the night changed.
 _BROUGHT_ROWS = 1_000_000
 
@@ -135,6 +137,23 @@ def record(night: Night, gated: Gated) -> None:
     night.lake.replace_rows(
         contract_of("quality.quarantine"), rows, "table_name", gated.contract.table, night.metadata()
     )
+
+
+def held_if_small(contract: Contract, parts: Parts) -> pl.DataFrame | Parts:
+    """All rows of a table in one frame where they are few, else its parts as they come."""
+    coming = iter(parts)
+    held = [contract.empty()]
+    for part in coming:
+        held.append(part)
+        if sum(frame.height for frame in held) > _HELD_ROWS:
+            return _followed_by(held, coming)
+    return pl.concat(held)
+
+
+def _followed_by(held: list[pl.DataFrame], coming: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    while held:
+        yield held.pop(0)
+    yield from coming
 
 
 def _gathered(parts: Parts) -> Iterator[pl.DataFrame]:

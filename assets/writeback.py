@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.gating import held_if_small
 from assets.publication import Step, Tables, step_asset
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
@@ -159,9 +160,9 @@ def _compute(night: Night) -> Tables:
     # What landed since tells which deliveries arrived; a field that is on its way is not planned again.
     confirm_deliveries(night)
     withheld = withheld_fields(night.lake)
-    return {
-        "writeback.changes": plan_parts(inputs, objects, policies, as_of, withheld, children, night.systems)
-    }
+    changes = contract_of("writeback.changes")
+    parts = plan_parts(inputs, objects, policies, as_of, withheld, children, night.systems)
+    return {changes.table: held_if_small(changes, parts)}
 
 
 def _policies(night: Night, computed: Tables | None) -> str:
@@ -208,6 +209,7 @@ def writeback_assets() -> list[dg.AssetsDefinition]:
                 compute=_compute,
                 extra=_policies,
                 figures={"writeback.changes": _figures},
+                held_if_small=frozenset({"writeback.changes"}),
                 column_lineage={
                     "writeback.changes": {
                         "source": (("conformed.people", "source"), ("conformed.organisations", "source")),
