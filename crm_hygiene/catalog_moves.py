@@ -69,7 +69,7 @@ def exchange_rows(
 def _difference(
     connection: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[str], most: int
 ) -> Move:
-    """Rows of the table that `files` do not have, and the other way round; beyond `most` some are left."""
+    """Rows that the table has and `files` have not, and those it lacks; beyond `most` some are left out."""
     target = qualified(contract.table)
     cells = ", ".join(quoted(c.name) for c in contract.columns)
     key = ", ".join(quoted(name) for name in contract.key)
