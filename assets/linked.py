@@ -48,7 +48,7 @@ def _linked(night: Night, engine: Engine | None) -> Tables:
     def of_kind(kind: EntityKind) -> _OfKind:
         return _link_kind(night, kind, decisions.filter(pl.col("entity_kind") == kind), settings, engine)
 
-    if engine is None and _rows(night) <= _TOGETHER_ROWS:
+    if engine is None and settings.threads != 1 and _rows(night) <= _TOGETHER_ROWS:
         # Queries on few rows keep one core busy, whatever DuckDB may use.
         with ThreadPoolExecutor(len(KINDS), thread_name_prefix="link") as threads:
             found = list(threads.map(of_kind, KINDS))

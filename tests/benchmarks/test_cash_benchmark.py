@@ -111,6 +111,7 @@ def test_a_ledger_is_drawn_once_in_the_shape_of_its_contracts(tmp_path: Path) ->
     assert shaped(pl.DataFrame({"source": ["x"]}), "conformed.payments").height == 1
 
 
+@pytest.mark.long
 def test_parts_of_a_ledger_are_reconciled_as_books_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +136,7 @@ def test_a_phase_that_fails_names_its_log(tmp_path: Path) -> None:
     assert "invalid choice" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize("only", ["referenced", "transactions"])
+@pytest.mark.parametrize("only", [pytest.param("referenced", marks=pytest.mark.long), "transactions"])
 def test_the_command_measures_or_says_what_is_left_out(
     only: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,6 +190,7 @@ def test_another_model_other_rules_or_another_library_score_everything(
     assert any("all" in note and "scored" in note for note in upgraded.notes)
 
 
+@pytest.mark.long
 def test_row_order_and_threads_change_no_frame_of_a_large_crowd() -> None:
     crowd = ChangingRecords("person", seed=4, records=2000)
     model = model_of("person")

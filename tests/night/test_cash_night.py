@@ -12,6 +12,8 @@ import pytest
 
 from .project import Project
 
+pytestmark = pytest.mark.long
+
 Review = Callable[..., tuple[int, str, str]]
 
 INVOICES = """\
@@ -86,7 +88,6 @@ def test_what_is_cited_is_paid_and_what_is_not_waits_for_a_person(project: Proje
     assert checked["invoice_record_id"].to_list() == ["3"]
 
 
-@pytest.mark.long
 def test_the_statement_again_under_another_name_adds_nothing(project: Project) -> None:
     before = project.contents(("reconciled.allocations", "reconciled.payments", "reconciled.exceptions"))
     put(project, "bank/again.sta", STATEMENT.replace(":20:STARTUMS", ":20:STARTUM2"))
@@ -96,7 +97,6 @@ def test_the_statement_again_under_another_name_adds_nothing(project: Project) -
     assert after["reconciled.allocations"] == before["reconciled.allocations"]
 
 
-@pytest.mark.long
 def test_a_decision_is_posted_and_its_revocation_posts_it_back(project: Project, review: Review) -> None:
     code, _, err = review("decide", "bank_statements:BANK-2", "apply", "--invoice", "INV-2026-0099")
     assert (code, "INV-2026-007" in err) == (2, True)
@@ -122,7 +122,6 @@ def test_a_decision_is_posted_and_its_revocation_posts_it_back(project: Project,
     assert (contra["allocation_kind"], contra["allocated_amount"]) == ("reversal", Decimal("-50"))
 
 
-@pytest.mark.long
 def test_a_statement_that_does_not_add_up_is_refused_and_the_rest_goes_on(project: Project) -> None:
     put(project, "bank/broken.sta", STATEMENT.replace("EUR340,00", "EUR999,00").replace("BANK-", "LATER-"))
     assert project.night(1).is_success

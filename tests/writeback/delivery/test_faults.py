@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def test_two_applies_at_once(crm: LedgerTarget, tmp_path: Path) -> None:
     try:
         while not mark.with_suffix(".here").exists():
             assert first.poll() is None
+            time.sleep(0.002)
         code, _, err = run("apply", tmp_path)
         assert code == 1
         assert f"process {first.pid} on" in err
