@@ -1,5 +1,6 @@
 """Charts: pictures of the linkage as files beside the lake, with their addresses in Dagster's metadata."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
@@ -43,9 +44,12 @@ def charts_assets() -> list[dg.AssetsDefinition]:
     def linkage(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         tonight = night.of(context)
         metadata: dict[str, Any] = {"folder": dg.MetadataValue.path(str(charts_folder(tonight)))}
-        for kind in KINDS:
+        # Drawing keeps one core busy: both kinds at once.
+        with ThreadPoolExecutor(len(KINDS), thread_name_prefix="charts") as threads:
+            pending = {kind: threads.submit(draw_charts, tonight, kind) for kind in KINDS}
+        for kind, drawing in pending.items():
             try:
-                drawn = draw_charts(tonight, kind)
+                drawn = drawing.result()
             except (HygieneError, OSError, duckdb.Error) as error:
                 # What is published is published: a picture that cannot be drawn stops no night.
                 context.log.warning(f"the {kind} charts are not drawn, the old ones stay: {error}")

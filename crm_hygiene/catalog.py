@@ -196,13 +196,13 @@ def _came_back(lake: Lake, contract: Contract, known: _Known, live: _Known) -> b
 
 def _comment(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
     target = qualified(contract.table)
-    connection.execute(f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}")
     present = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
-    for name in contract.column_names:
-        if name in present:
-            connection.execute(
-                f"COMMENT ON COLUMN {target}.{quoted(name)} IS {literal(column_comment(contract, name))}"
-            )
+    comments = [f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}"] + [
+        f"COMMENT ON COLUMN {target}.{quoted(name)} IS {literal(column_comment(contract, name))}"
+        for name in contract.column_names
+        if name in present
+    ]
+    connection.execute(";".join(comments))
 
 
 def _refresh(
