@@ -148,38 +148,37 @@ def build_golden(
         )
         tied = tie_people(interactions, resolved, living_people, systems)
         firms = pending_firms.result()
-        # Beside the people, whose buckets are bounded: what knows everybody comes one after the other.
-        pending_inquiries = beside.submit(
-            follow_inquiries,
-            live_leads(people, living_people),
-            resolved,
-            living_people,
-            companies,
-            living_firms,
-            affiliations,
-            tied,
-            opportunities,
-            users,
-            versions,
-            systems,
-            lead_rules,
-        )
-        persons = build_persons(
-            people,
-            living_people,
-            affiliations,
-            bounced,
-            consent.contacts,
-            versions,
-            living_firms,
-            pins_of_entities(log, person_members, "contacts"),
-            doubts,
-            rules,
-            as_of,
-            systems,
-            size,
-        )
-        inquiries = pending_inquiries.result()
+    # One after the other: what knows of everybody, then the people, whose buckets are bounded.
+    inquiries = follow_inquiries(
+        live_leads(people, living_people),
+        resolved,
+        living_people,
+        companies,
+        living_firms,
+        affiliations,
+        tied,
+        opportunities,
+        users,
+        versions,
+        systems,
+        lead_rules,
+    )
+    del resolved, companies, pending_firms
+    persons = build_persons(
+        people,
+        living_people,
+        affiliations,
+        bounced,
+        consent.contacts,
+        versions,
+        living_firms,
+        pins_of_entities(log, person_members, "contacts"),
+        doubts,
+        rules,
+        as_of,
+        systems,
+        size,
+    )
     activities = Activities(
         tied,
         pl.concat(rows().select("entity_id", "account_entity_id") for rows in persons.rows),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,15 +113,22 @@ def _measure_sources(night: Night, measured_at: datetime | None) -> Measured:
     )
     landed = files.filter(pl.col("status") == "landed")["landed_at"].max()
     as_of = landed if isinstance(landed, datetime) else NEVER
-    found: list[pl.DataFrame] = []
-    shares = [pl.DataFrame(schema=BUCKETS)]
-    for table in _CONFORMED:
+
+    def of_table(table: str) -> tuple[list[pl.DataFrame], pl.DataFrame]:
         contract = contract_of(table)
         rows = lake.scan(contract)
-        found += fill_shares(contract, rows)
-        found += problem_shares(contract, rows)
-        found += ages(contract, rows, as_of)
-        shares.append(distributions(contract, rows, rules))
+        figures = [
+            *fill_shares(contract, rows),
+            *problem_shares(contract, rows),
+            *ages(contract, rows, as_of),
+        ]
+        return figures, distributions(contract, rows, rules)
+
+    # Many small queries, each of which keeps one core busy.
+    with ThreadPoolExecutor(2, thread_name_prefix="measuring") as threads:
+        measured = list(threads.map(of_table, _CONFORMED))
+    found = [figure for figures, _ in measured for figure in figures]
+    shares = [pl.DataFrame(schema=BUCKETS), *(share for _, share in measured)]
     found += quarantine_figures(lake.scan(contract_of("quality.quarantine")), pl.concat(found))
     found += landing_figures(files, measured_at)
     return found, pl.concat(shares)
