@@ -25,6 +25,9 @@ from phonenumbers import (
 from crm_hygiene.standardise.placeholders import is_placeholder
 from crm_hygiene.standardise.text import any_of, cleaned, complaint, text_column
 
+# Digits of an international number, the calling code included (ITU-T E.164, 6.2); some plans allow more.
+_MOST_DIGITS = 15
+
 # Below this many numbers of one plan, compiling its patterns costs more than asking phonenumbers.
 COLUMN_THRESHOLD = 400
 
@@ -271,7 +274,7 @@ def standardise_phones(frame: pl.DataFrame) -> pl.DataFrame:
 
     `country_code` (ISO 3166-1 alpha-2) reads numbers without an international prefix. Extensions are cut.
     Where a plan does not tell mobile from fixed (North America), the kind is other. Numbers that are not
-    valid in their plan, possible or not, become null with a problem.
+    valid in their plan, possible or not, or longer than E.164 allows, become null with a problem.
     """
     tidy = cleaned("raw").str.replace(r"(?i)^(?:tel|phone|fax|mob|mobile)\s*[.:]\s*", "")
     base = frame.with_columns(_text=tidy, _region=pl.col("country_code").cast(pl.String).str.to_uppercase())
@@ -301,10 +304,17 @@ def standardise_phones(frame: pl.DataFrame) -> pl.DataFrame:
         }
     )
     found = work.select("_row").join(pl.concat([quick, slow]), on="_row", how="left", maintain_order="left")
+    # libphonenumber takes German numbers of 16 digits for valid; no exchange has to.
+    is_long = (pl.col("phone").str.len_bytes() > 1 + _MOST_DIGITS).fill_null(value=False)
+    found = found.with_columns(
+        pl.when(~is_long).then("phone"), pl.when(~is_long).then("phone_kind"), _is_long=is_long
+    )
     text, region = pl.col("_text"), pl.col("_region")
     why = (
         pl.when(is_placeholder(text))
         .then(pl.lit("is a placeholder"))
+        .when("_is_long")
+        .then(pl.lit(f"has more than the {_MOST_DIGITS} digits of E.164"))
         .when(region.is_null() & ~text.str.contains(r"^\W*\+|^00"))
         .then(pl.lit("has neither an international prefix nor a country"))
         .when(region.is_null())
@@ -312,11 +322,11 @@ def standardise_phones(frame: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.format("is not a number of {}", region))
     )
     return (
-        base.with_columns(found["phone"], found["phone_kind"])
+        base.with_columns(found["phone"], found["phone_kind"], found["_is_long"])
         .with_columns(
             problem=pl.when(text.is_not_null() & pl.col("phone").is_null()).then(
                 complaint("phone", text, why)
             )
         )
-        .drop("_text", "_region")
+        .drop("_text", "_region", "_is_long")
     )

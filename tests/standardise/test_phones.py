@@ -54,6 +54,23 @@ def test_refusals(written: str, country: str | None, problem: str) -> None:
     assert one(written, country) == (None, None, problem)
 
 
+@pytest.mark.parametrize("threshold", [0, 400])
+@pytest.mark.parametrize(
+    ("written", "country"), [("0409 1511 6436105", "DE"), ("+49 40 915 116 436 105", None)]
+)
+def test_a_number_is_no_longer_than_e164_allows(
+    monkeypatch: pytest.MonkeyPatch, threshold: int, written: str, country: str | None
+) -> None:
+    monkeypatch.setattr(phones, "COLUMN_THRESHOLD", threshold)
+    assert phonenumbers.is_valid_number(phonenumbers.parse(written, country))
+    assert one(written, country) == (
+        None,
+        None,
+        f"phone '{written[:3]}…' has more than the 15 digits of E.164",
+    )
+    assert one(written[:-1].rstrip(), country)[0] == "+494091511643610"
+
+
 def example_numbers() -> list[tuple[str, str]]:
     """(national or international writing, region) of every example number of every plan."""
     found = []
