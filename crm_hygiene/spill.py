@@ -41,8 +41,6 @@ class Spill:
         return pl.read_ipc(path)
 
 
-def gathered(parts: Sequence[PutBy], empty: pl.DataFrame) -> pl.DataFrame:
-    """All parts in one frame, in their order; `empty` where there is none."""
-    if len(parts) == 1:
-        return parts[0]()
-    return pl.concat([empty, *(part() for part in parts)])
+def gathered(parts: Sequence[PutBy]) -> pl.DataFrame:
+    """All parts in one frame, in their order; at least one part."""
+    return pl.concat(part() for part in parts)

@@ -27,6 +27,11 @@ def entities_within(memory: int) -> int:
     return max(1, memory // _BYTES_OF_ENTITY)
 
 
+def rows_of(records: pl.LazyFrame, members: pl.DataFrame) -> pl.LazyFrame:
+    """The rows of a conformed table that are `members`."""
+    return records.join(members.lazy().select(KEYS), on=KEYS, how="semi")
+
+
 class Buckets:
     """Ranges of entity ids with about as many entities each; at least one, even of none."""
 
@@ -52,12 +57,9 @@ class Buckets:
         return [parts.get((number,), frame.clear()) for number in range(len(self))]
 
     def records(self, records: pl.LazyFrame, members: pl.DataFrame) -> Iterator[pl.LazyFrame]:
-        """Conformed rows of the members of every bucket, read once and put by on disk meanwhile.
-
-        One bucket gets all rows as they are, those that are nobody's included.
-        """
+        """Conformed rows of the members of every bucket, read once and put by on disk meanwhile."""
         if len(self) == 1:
-            yield records
+            yield rows_of(records, members)
             return
         spill = Spill()
         put_by: list[list[PutBy]] = [[] for _ in range(len(self))]

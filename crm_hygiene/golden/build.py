@@ -58,17 +58,17 @@ class Golden:
     @cached_property
     def contacts(self) -> pl.DataFrame:
         """golden.contacts, all in memory; so with accounts and relationships."""
-        return gathered(self.persons.rows, contract_of("golden.contacts").empty())
+        return gathered(self.persons.rows)
 
     @cached_property
     def accounts(self) -> pl.DataFrame:
         """golden.accounts."""
-        return gathered(self.firms.rows, contract_of("golden.accounts").empty())
+        return gathered(self.firms.rows)
 
     @cached_property
     def relationships(self) -> pl.DataFrame:
         """golden.relationships."""
-        return gathered(self.persons.relationships, contract_of("golden.relationships").empty())
+        return gathered(self.persons.relationships)
 
     def table(self, name: str) -> pl.DataFrame:
         """A golden table by its bare name, whole: what comes in parts is gathered."""
@@ -182,7 +182,7 @@ def build_golden(
     activities = Activities(
         tied,
         pl.concat(rows().select("entity_id", "account_entity_id") for rows in persons.rows),
-        gathered(persons.relationships, contract_of("golden.relationships").empty()),
+        gathered(persons.relationships),
         inquiries.leads,
         inquiries.states,
         living_firms,

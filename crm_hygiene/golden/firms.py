@@ -15,7 +15,7 @@ from crm_hygiene.golden.accounts import (
     gather_organisations,
     parent_columns,
 )
-from crm_hygiene.golden.buckets import Buckets
+from crm_hygiene.golden.buckets import Buckets, rows_of
 from crm_hygiene.golden.built import Built, put_choices
 from crm_hygiene.golden.contacts import choose_fields
 from crm_hygiene.golden.hierarchy import hierarchy_of
@@ -42,7 +42,7 @@ def build_firms(
     Parameters
     ----------
     organisations
-        conformed.organisations, lazy; rows of nobody in `members` do no harm.
+        conformed.organisations, lazy and as stored: it is read in slices.
     members
         of whole hierarchies: with an account those above and below it.
     parents, lone
@@ -54,7 +54,7 @@ def build_firms(
     """
     # Who stands where is a matter of all of them; it is found from few columns.
     narrow = gather_organisations(
-        organisations, members, parents, rules, systems, bounced, parent_columns(rules)
+        rows_of(organisations, members), members, parents, rules, systems, bounced, parent_columns(rules)
     )
     hierarchy = hierarchy_of(narrow, rules, as_of, pins)
     del narrow

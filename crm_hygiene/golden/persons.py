@@ -38,7 +38,7 @@ def build_persons(
     Parameters
     ----------
     people
-        conformed.people, lazy; rows of nobody in `members` do no harm.
+        conformed.people, lazy and as stored: it is read in slices.
     affiliations, consent
         of `affiliate_people` and the contacts of `effective_consent`.
     bounced

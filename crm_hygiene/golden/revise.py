@@ -14,12 +14,11 @@ from datetime import datetime
 
 import polars as pl
 
-from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.activities import Activities, tie_people
 from crm_hygiene.golden.build import night_notes
 from crm_hygiene.golden.consent import ConsentMemory, effective_consent
 from crm_hygiene.golden.firms import build_firms
-from crm_hygiene.golden.inputs import KEYS, Inputs, differing
+from crm_hygiene.golden.inputs import Inputs, differing
 from crm_hygiene.golden.inquiries import follow_inquiries
 from crm_hygiene.golden.lead_rules import LeadRules
 from crm_hygiene.golden.leads import live_leads
@@ -151,7 +150,7 @@ def revise_golden(
 
     mine = here.organisation_members.filter(is_firm)
     firms = build_firms(
-        _records(now.organisations, mine),
+        now.organisations,
         mine,
         here.parents,
         here.lone_domains,
@@ -165,7 +164,7 @@ def revise_golden(
     )
     mine = here.person_members.filter(is_person)
     persons = build_persons(
-        _records(now.people, mine),
+        now.people,
         mine,
         here.affiliations,
         here.bounced[0],
@@ -179,18 +178,14 @@ def revise_golden(
         systems,
         size,
     )
-    contacts = gathered(persons.rows, contract_of("golden.contacts").empty())
-    accounts = gathered(firms.rows, contract_of("golden.accounts").empty())
-    relationships = gathered(persons.relationships, contract_of("golden.relationships").empty())
-
     tables = {
-        "golden.contacts": (live["golden.contacts"].filter(~is_person).collect(), contacts),
-        "golden.accounts": (live["golden.accounts"].filter(~is_firm).collect(), accounts),
+        "golden.contacts": (live["golden.contacts"].filter(~is_person).collect(), gathered(persons.rows)),
+        "golden.accounts": (live["golden.accounts"].filter(~is_firm).collect(), gathered(firms.rows)),
         "golden.relationships": (
             live["golden.relationships"]
             .filter(~pl.col("person_entity_id").is_in(persons_touched.implode()))
             .collect(),
-            relationships,
+            gathered(persons.relationships),
         ),
     }
     whole = {table: pl.concat(parts) for table, parts in tables.items()}
@@ -246,11 +241,6 @@ def revise_golden(
 def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool:
     known = max(members["entity_id"].n_unique() for members in (then, now))
     return touched.len() > _MOST_TOUCHED * known
-
-
-def _records(records: pl.LazyFrame, members: pl.DataFrame) -> pl.LazyFrame:
-    """The rows of a conformed table that are `members`."""
-    return records.join(members.lazy().select(KEYS), on=KEYS, how="semi")
 
 
 def _against(live: pl.DataFrame, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
