@@ -173,8 +173,8 @@ class GatedParts:
     """The rows of a table that pass its gate, part by part, and what the gates found; comes once.
 
     Rows of `kept` passed the gate of an earlier night. Rows that a part's gate refuses go to quarantine; when
-    all parts are through, their records' next best rows follow as the last ones, with `again`. Of a table
-    that only people read, not `is_read_by_steps`, a refused row is a mistake of ours and stops the table.
+    all parts are through, their records' next best rows follow as the last ones, with `again`. With
+    `stops_at_refused` a refused row is a mistake of ours and stops the table.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class GatedParts:
     kept: Parts
     fresh: Parts
     again: Again | None
-    is_read_by_steps: bool
+    stops_at_refused: bool
     results: list[pl.DataFrame] = field(default_factory=list)
     quarantined: list[pl.DataFrame] = field(default_factory=list)
     brought: list[pl.DataFrame] | None = None
@@ -202,10 +202,10 @@ class GatedParts:
         is_stopped, reason = False, ""
         for part in counted(_gathered(self.fresh), f"checking and writing {name}", unit="rows", size=len):
             result = self._gate(part)
-            is_stopped |= result.is_stopped or (not self.is_read_by_steps and result.quarantined.height > 0)
+            is_stopped |= result.is_stopped or (self.stops_at_refused and result.quarantined.height > 0)
             if not is_stopped:
                 yield result.clean
-            elif not self.is_read_by_steps:
+            elif self.stops_at_refused:
                 break
             # Otherwise what the gates of the parts to come find is told, though nothing is published.
         if self.again is not None and self.quarantined and not is_stopped:

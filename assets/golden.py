@@ -300,7 +300,7 @@ def golden_step() -> Step:
         reads=READS,
         pins=dict.fromkeys(TABLES, READS),
         compute=_compute,
-        held_if_small=frozenset({"golden.contacts", "golden.accounts", "golden.relationships"}),
+        untold=frozenset({"golden.activities", "golden.provenance"}),
         made_from={
             "golden.consents": _CONSENTS,
             "golden.consent_events": _CONSENTS,

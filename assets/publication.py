@@ -79,8 +79,9 @@ class Step:
         table -> tables whose versions its commit names, so that they are read together.
     figures
         table -> what a person should see of the live table beside its preview, as Dagster metadata.
-    held_if_small
-        tables that come in parts only where they are too large to hold; they are told as those that are held.
+    untold
+        tables in parts whose content no commit tells, so that they count as changed; a row that their gate
+        refuses is a mistake of ours and stops them.
     """
 
     name: str
@@ -97,7 +98,7 @@ class Step:
     models: Callable[[Night, Tables | None], str] | None = None
     pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     figures: dict[str, Figures] = field(default_factory=dict)
-    held_if_small: frozenset[str] = frozenset()
+    untold: frozenset[str] = frozenset()
 
     def figures_of(self, night: Night, table: str) -> dict[str, Any]:
         """What the step shows of a live table beside its preview."""
@@ -185,19 +186,19 @@ def _publish_parts(
     table: Parts | StreamedRevision,
     again: Again | None,
     metadata: dict[str, str],
-    is_read_by_steps: bool,
+    is_untold: bool,
 ) -> tuple[Publication, pl.DataFrame, pl.DataFrame | None]:
     """Gate and publish a table part by part; a part that is stopped aborts the one commit.
 
     Returns its results, and the fresh rows of a revision.
     """
     if isinstance(table, StreamedRevision):
-        gated = GatedParts(night, contract, table.kept, table.fresh, again, is_read_by_steps)
+        gated = GatedParts(night, contract, table.kept, table.fresh, again, is_untold)
         gated.brought = [contract.empty()]
     else:
-        gated = GatedParts(night, contract, (), table, again, is_read_by_steps)
+        gated = GatedParts(night, contract, (), table, again, is_untold)
     # Rows that are the same need not make the steps run again that read them.
-    publication = night.lake.publish_parts(contract, gated, metadata, tells_content=is_read_by_steps)
+    publication = night.lake.publish_parts(contract, gated, metadata, tells_content=not is_untold)
     return publication, gated.found, None if gated.brought is None else pl.concat(gated.brought)
 
 
@@ -284,9 +285,8 @@ def run_step(
             del gated
         else:
             try:
-                is_read = step.again is not None or table in step.held_if_small
                 publication, results, fresh = _publish_parts(
-                    night, contract, parts.pop(table), step.again, metadata, is_read
+                    night, contract, parts.pop(table), step.again, metadata, table in step.untold
                 )
             except GateStopped as stop:
                 yield from _check_results(contract, gate_log(night.lake, night.run_id).last([table])[table])

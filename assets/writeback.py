@@ -209,7 +209,6 @@ def writeback_assets() -> list[dg.AssetsDefinition]:
                 compute=_compute,
                 extra=_policies,
                 figures={"writeback.changes": _figures},
-                held_if_small=frozenset({"writeback.changes"}),
                 column_lineage={
                     "writeback.changes": {
                         "source": (("conformed.people", "source"), ("conformed.organisations", "source")),
