@@ -11,6 +11,7 @@ from assets.publication import Step, Tables, step_asset
 from crm_hygiene.conform import conform_changes, conform_parts, conform_table, is_streamed
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lineage.columns import conformed_lineage
+from crm_hygiene.linkage.records import TABLES as LINKED
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
 from crm_hygiene.standardise.libraries import library_versions
@@ -79,9 +80,16 @@ def _step(table: str, mappings: dict[str, Mapping]) -> Step:
         column_lineage={name: conformed_lineage(table, mappings)},
         extra=_libraries,
         pins={name: reads},
+        # What linkage reads, which takes longest, comes first.
+        priority=int(name in LINKED.values()),
     )
+
+
+def conformed_steps(mappings: dict[str, Mapping]) -> list[Step]:
+    """One step per conformed table."""
+    return [_step(table, mappings) for table in TABLES]
 
 
 def conformed_assets(mappings: dict[str, Mapping]) -> list[dg.AssetsDefinition]:
     """One asset per conformed table."""
-    return [step_asset(_step(table, mappings)) for table in TABLES]
+    return [step_asset(step) for step in conformed_steps(mappings)]

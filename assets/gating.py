@@ -8,11 +8,14 @@ what the gates of its parts found is told as one gate's. What does not belong he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from assets.gate_log import gate_log
+from crm_hygiene.beside import Beside, NotDoneBesideError
 from crm_hygiene.conform import REFUSED_COLUMNS
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped
@@ -20,6 +23,7 @@ from crm_hygiene.key_order import is_in_order
 from crm_hygiene.night import Night
 from crm_hygiene.progress import counted
 from crm_hygiene.revision import Revision
+from expectations.engine import CHUNK_ROWS
 from expectations.gate import GateResult, quarantine_rows, run_gate
 from expectations.reasons import NOT_EVALUATED, rows_text
 from expectations.suite import is_row_level, named_checks
@@ -31,8 +35,60 @@ Again = Callable[[Night, pl.DataFrame], pl.DataFrame]
 _TOGETHER_ROWS = 100_000
 # A table of so many rows is held, gated and told as a whole.
 _HELD_ROWS = 250_000
+# So many rows are handed to a process beside this one, if there is one.
+_HANDED_ROWS = 100_000
 # So many fresh rows of a table in parts are held, to tell what the night changed.
 _BROUGHT_ROWS = 1_000_000
+
+
+_beside: list[Beside] = []
+
+
+@contextmanager
+def gates_beside(process: Beside) -> Iterator[None]:
+    """Within the block, gates of few rows run in `process`, which then imports what they need."""
+    _beside.append(process)
+    try:
+        yield
+    finally:
+        _beside.remove(process)
+
+
+class BegunGate:
+    """The gate of some rows of a table: under way in the process beside this one, or yet to be run here.
+
+    Attributes
+    ----------
+    brought
+        the fresh rows, if the rows are a revision.
+    """
+
+    def __init__(
+        self, night: Night, contract: Contract, frame: pl.DataFrame, fresh: pl.Series | None = None
+    ) -> None:
+        self.contract = contract
+        self.brought: pl.DataFrame | None = None
+        self._given: tuple[pl.DataFrame, pl.Series | None] | None = (frame, fresh)
+        self._when = (night.run_id, night.started_at)
+        self._answer: Future[GateResult] | None = None
+        if _beside and 0 < frame.height <= _HANDED_ROWS:
+            self._answer = _beside[-1].call(run_gate, contract, frame, *self._when, CHUNK_ROWS, fresh)
+
+    def result(self) -> GateResult:
+        """What the gate found; to be asked once."""
+        if self._answer is not None:
+            try:
+                return self._answer.result()
+            except NotDoneBesideError:
+                pass  # an error of the gate itself comes again here
+        assert self._given is not None
+        (frame, fresh), self._given = self._given, None
+        return run_gate(self.contract, frame, *self._when, fresh=fresh)
+
+
+def are_gates_beside() -> bool:
+    """Whether gates can be begun before others are through."""
+    return bool(_beside)
 
 
 @dataclass
@@ -93,19 +149,23 @@ def _staged(contract: Contract, table: pl.DataFrame | Revision) -> tuple[pl.Data
     return both.drop(_FRESH), both[_FRESH]
 
 
-def gate(night: Night, contract: Contract, table: pl.DataFrame | Revision, again: Again | None) -> Gated:
-    """Gate a table; records whose newest row is refused fall back to their last good row."""
-    frame, fresh = _staged(contract, table)
-    result = run_gate(contract, frame, night.run_id, night.started_at, fresh=fresh)
-    del frame, fresh
+def begin_gate(night: Night, contract: Contract, table: pl.DataFrame | Revision) -> BegunGate:
+    """Begin the gate of a table."""
+    begun = BegunGate(night, contract, *_staged(contract, table))
+    if isinstance(table, Revision):
+        begun.brought = contract.shape(table.fresh)
+    return begun
+
+
+def end_gate(night: Night, begun: BegunGate, again: Again | None) -> Gated:
+    """End the gate of a table; records whose newest row is refused fall back to their last good row."""
+    contract, result = begun.contract, begun.result()
     frames, quarantined, stopped = [result.clean], [result.quarantined], result.is_stopped
     if again is not None and not stopped:
         for fallback in _next_best(night, contract, quarantined, again):
             frames.append(fallback.clean)
             stopped = fallback.is_stopped
-    brought = contract.shape(table.fresh) if isinstance(table, Revision) else None
-    if any(part.height for part in quarantined):
-        brought = None
+    brought = None if any(part.height for part in quarantined) else begun.brought
     return Gated(contract, frames, quarantined, result.results, stopped, brought)
 
 
@@ -123,7 +183,7 @@ def _next_best(
         next_best = again(night, refused).join(last, on=["source", "record_id"], how="semi")
         if next_best.height == 0:
             return
-        result = run_gate(contract, contract.shape(next_best), night.run_id, night.started_at)
+        result = BegunGate(night, contract, contract.shape(next_best)).result()
         quarantined.append(result.quarantined)
         yield result
         if result.is_stopped:
@@ -220,7 +280,7 @@ class GatedParts:
 
     def _gate(self, part: pl.DataFrame) -> GateResult:
         night, shaped = self.night, self.contract.shape(part)
-        result = run_gate(self.contract, shaped, night.run_id, night.started_at)
+        result = BegunGate(night, self.contract, shaped).result()
         self.results.append(result.results)
         if result.quarantined.height:
             self.quarantined.append(result.quarantined)

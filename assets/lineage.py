@@ -29,4 +29,5 @@ def lineage_assets(declared: Mapping[str, Lineage]) -> list[dg.AssetsDefinition]
     def compute(night: Night) -> Tables:
         return {TABLE: ColumnGraph(night.mappings, declared).frame()}
 
-    return [step_asset(Step(name="column_lineage", tables=(TABLE,), reads=(), compute=compute))]
+    # Last of those that wait for nothing: files land while the gates are set up.
+    return [step_asset(Step(name="column_lineage", tables=(TABLE,), reads=(), compute=compute, priority=-1))]

@@ -116,30 +116,33 @@ def _promoted(night: Night, computed: Tables | None) -> str:
     return promoted_versions(promotions)
 
 
-def linked_assets() -> list[dg.AssetsDefinition]:
-    """Pairs, members, register and history of people and organisations; models; open questions."""
+def linked_steps() -> list[Step]:
+    """The one step of pairs, members, register and history of both kinds; models; open questions."""
     tables = ["linked.models", "stewardship.promotions", "linked.questions", "linked.generic_values"]
     tables += [f"linked.{kind}_{name}" for kind in KINDS for name in _PER_KIND]
     return [
-        step_asset(
-            Step(
-                name="link",
-                tables=tuple(tables),
-                reads=(*TABLES.values(), "stewardship.decisions"),
-                compute=_compute,
-                made_from={
-                    f"linked.{kind}_{name}": (table, "stewardship.decisions")
-                    for kind, table in TABLES.items()
-                    for name in _PER_KIND
-                },
-                column_sources={f"linked.{kind}_members": (table,) for kind, table in TABLES.items()},
-                extra=_promoted,
-                models=_promoted,
-                pins={
-                    f"linked.{kind}_members": tuple(f"linked.{kind}_{name}" for name in _PER_KIND[:-1])
-                    for kind in KINDS
-                },
-                kinds=("splink", "duckdb"),
-            )
+        Step(
+            name="link",
+            tables=tuple(tables),
+            reads=(*TABLES.values(), "stewardship.decisions"),
+            compute=_compute,
+            made_from={
+                f"linked.{kind}_{name}": (table, "stewardship.decisions")
+                for kind, table in TABLES.items()
+                for name in _PER_KIND
+            },
+            column_sources={f"linked.{kind}_members": (table,) for kind, table in TABLES.items()},
+            extra=_promoted,
+            models=_promoted,
+            pins={
+                f"linked.{kind}_members": tuple(f"linked.{kind}_{name}" for name in _PER_KIND[:-1])
+                for kind in KINDS
+            },
+            kinds=("splink", "duckdb"),
         )
     ]
+
+
+def linked_assets() -> list[dg.AssetsDefinition]:
+    """Pairs, members, register and history of people and organisations; models; open questions."""
+    return [step_asset(step) for step in linked_steps()]

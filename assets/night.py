@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,12 +13,15 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.utils import make_new_run_id
 from dagster_shared.check import CheckError
 
 from assets.audit import close_failed_night, failure_reasons
+from assets.errands import table_is_live
 from assets.history import events_in_batches, kept_open
 from assets.job import JOB, build_defs
 from assets.resources import night_of_run
+from assets.side_work import side_work
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.errors import ConfigurationError, HygieneError
 from crm_hygiene.garbage import few_collections
@@ -106,7 +109,7 @@ def _seen_from(home: Path) -> dict[str, Any]:
 
 
 def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
-    """A Dagster logger that hands on the start of each step and its progress, and keeps the warnings."""
+    """A Dagster logger that hands on what steps begin, tell and make live, and keeps the warnings."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -116,6 +119,8 @@ def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
             if event is not None:
                 if event.event_type_value == "STEP_START":
                     progress(event.step_key or "", "")
+                elif event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key:
+                    table_is_live(".".join(event.asset_key.path))
                 return
             text = str(meta.get("orig_message") or record.getMessage()) if isinstance(meta, dict) else ""
             is_ours = not text.startswith("Dependencies for step")
@@ -157,23 +162,36 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
 
 
 def _run(config: Config, config_path: Path | None, progress: Progress) -> NightOutcome:
-    notes: list[str] = []
     path = config_path.resolve() if config_path else None
-    try:
-        definitions = build_defs(config, path, _console(progress, notes), is_held=True)
-    except (dg.DagsterInvalidDefinitionError, CheckError) as error:
-        raise ConfigurationError(f"schedule: {error}") from error
-    job = definitions.resolve_job_def(JOB)
-    with events_in_batches(), _instance(config.base) as instance:
-        result = job.execute_in_process(
-            instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}
-        )
-        failures = failure_reasons(result.all_events)
-        if not result.success:
-            why = "; ".join(f"{step}: {reason}" for step, reason in failures.items())
-            try:
-                close_failed_night(night_of_run(instance, result.run_id, path), why, instance)
-            except HygieneError as error:
-                # What stopped the night may stop its record too (a full disk); the first reason counts.
-                notes.append(f"the stopped night could not be recorded: {error}")
-    return NightOutcome(result.run_id, result.success, failures, notes)
+    with side_work(config, path) as beside:
+        notes: list[str] = []
+        try:
+            definitions = build_defs(config, path, _console(progress, notes), is_held=True)
+        except (dg.DagsterInvalidDefinitionError, CheckError) as error:
+            raise ConfigurationError(f"schedule: {error}") from error
+        job = definitions.resolve_job_def(JOB)
+        tables = frozenset(".".join(key.path) for key in job.asset_layer.selected_asset_keys)
+        run_id = make_new_run_id()
+        with ExitStack() as stack:
+            stack.enter_context(events_in_batches())
+            instance = stack.enter_context(_instance(config.base))
+            if beside is not None:
+                stack.enter_context(beside.of(lambda: night_of_run(instance, run_id, path), tables))
+            return _executed(job, instance, run_id, path, notes)
+
+
+def _executed(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, run_id: str, path: Path | None, notes: list[str]
+) -> NightOutcome:
+    result = job.execute_in_process(
+        instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}, run_id=run_id
+    )
+    failures = failure_reasons(result.all_events)
+    if not result.success:
+        why = "; ".join(f"{step}: {reason}" for step, reason in failures.items())
+        try:
+            close_failed_night(night_of_run(instance, run_id, path), why, instance)
+        except HygieneError as error:
+            # What stopped the night may stop its record too (a full disk); the first reason counts.
+            notes.append(f"the stopped night could not be recorded: {error}")
+    return NightOutcome(run_id, result.success, failures, notes)

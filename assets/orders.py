@@ -68,25 +68,26 @@ def _move(night: Night) -> Tables:
     return {"reconciled.inventory_movements": moved}
 
 
-def order_assets() -> list[dg.AssetsDefinition]:
+def order_steps() -> list[Step]:
     """Order checks, which reconciliation reads, and inventory movements, which read what it posted."""
     return [
-        step_asset(
-            Step(
-                name="check_orders",
-                tables=("reconciled.order_checks",),
-                reads=CHECK_READS,
-                compute=_check,
-                column_sources={"reconciled.order_checks": ("conformed.invoice_lines", "conformed.invoices")},
-            )
+        Step(
+            name="check_orders",
+            tables=("reconciled.order_checks",),
+            reads=CHECK_READS,
+            compute=_check,
+            column_sources={"reconciled.order_checks": ("conformed.invoice_lines", "conformed.invoices")},
         ),
-        step_asset(
-            Step(
-                name="move_inventory",
-                tables=("reconciled.inventory_movements",),
-                reads=INVENTORY_READS,
-                compute=_move,
-                column_sources={"reconciled.inventory_movements": ("conformed.reservations",)},
-            )
+        Step(
+            name="move_inventory",
+            tables=("reconciled.inventory_movements",),
+            reads=INVENTORY_READS,
+            compute=_move,
+            column_sources={"reconciled.inventory_movements": ("conformed.reservations",)},
         ),
     ]
+
+
+def order_assets() -> list[dg.AssetsDefinition]:
+    """An asset per table of the steps."""
+    return [step_asset(step) for step in order_steps()]

@@ -16,8 +16,20 @@ import dagster as dg
 import polars as pl
 
 from assets.check_words import check_description, check_metadata
+from assets.errands import done_ahead
 from assets.gate_log import gate_log
-from assets.gating import Again, Gated, GatedParts, Parts, failures, gate, record
+from assets.gating import (
+    Again,
+    BegunGate,
+    Gated,
+    GatedParts,
+    Parts,
+    are_gates_beside,
+    begin_gate,
+    end_gate,
+    failures,
+    record,
+)
 from assets.presentation import (
     Lineage,
     lineage_metadata,
@@ -36,6 +48,9 @@ from crm_hygiene.night import Night
 from crm_hygiene.progress import tell
 from crm_hygiene.revision import Revision, StreamedRevision
 from expectations.suite import named_checks
+
+# Dagster's tag for the order of steps whose turn has come.
+PRIORITY = "dagster/priority"
 
 # A table of so many rows takes long enough to be told of.
 _TOLD_ROWS = 20_000
@@ -79,6 +94,8 @@ class Step:
         table -> tables whose versions its commit names, so that they are read together.
     figures
         table -> what a person should see of the live table beside its preview, as Dagster metadata.
+    priority
+        of the steps whose turn has come, the one with the greatest goes first; 0 is usual.
     untold
         tables in parts whose content no commit tells, so that they count as changed; a row that their gate
         refuses is a mistake of ours and stops them.
@@ -99,6 +116,7 @@ class Step:
     pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     figures: dict[str, Figures] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
+    priority: int = 0
 
     def figures_of(self, night: Night, table: str) -> dict[str, Any]:
         """What the step shows of a live table beside its preview."""
@@ -129,6 +147,23 @@ class Step:
     def all_reads(self) -> tuple[str, ...]:
         """Everything read, landing tables included."""
         return (*self.landing_reads, *self.reads)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The tables of a step as computed ahead of it, what the computation says, and their gates under way."""
+
+    tables: dict[str, pl.DataFrame | Revision]
+    notes: list[str]
+    gates: dict[str, BegunGate] = field(default_factory=dict)
+
+
+def with_gates(night: Night, staged: Staged | None) -> Staged | None:
+    """Tables computed ahead, their gates begun."""
+    if staged is None:
+        return None
+    begun = {table: begin_gate(night, contract_of(table), rows) for table, rows in staged.tables.items()}
+    return Staged(staged.tables, staged.notes, begun)
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -249,7 +284,10 @@ def run_step(
         yield from _unchanged(night, step)
         return
     noted = len(night.notes)
-    computed = step.compute(night)
+    staged: Staged | None = done_ahead(step.name)
+    if staged is not None:
+        night.say(staged.notes)
+    computed: Tables = step.compute(night) if staged is None else {**staged.tables}
     for note in night.notes[noted:]:
         warn(note)
     inputs = step.inputs(night, computed)
@@ -259,11 +297,18 @@ def run_step(
     frames = {t: given for t, given in computed.items() if isinstance(given, pl.DataFrame | Revision)}
     parts = {t: given for t, given in computed.items() if not isinstance(given, pl.DataFrame | Revision)}
     computed.clear()
+    held = [table for table in step.tables if table in frames]
+    begun = {} if staged is None else staged.gates
+    if are_gates_beside():
+        begun |= {t: begin_gate(night, contract_of(t), frames[t]) for t in held if t not in begun}
     gates: dict[str, Gated] = {}
-    for table in (t for t in step.tables if t in frames):
+    for table in held:
         # Taken out, so that the rows as computed do not stay in memory beside those that passed.
-        _tell_of(table, frames[table])
-        gates[table] = gate(night, contract_of(table), frames.pop(table), step.again)
+        rows = frames.pop(table)
+        _tell_of(table, rows)
+        under_way = begun.pop(table, None) or begin_gate(night, contract_of(table), rows)
+        del rows
+        gates[table] = end_gate(night, under_way, step.again)
         record(night, gates[table])
     stopped = [gated for gated in gates.values() if gated.is_stopped]
     if stopped:
@@ -321,6 +366,7 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
         specs=[_spec(step, contract) for contract in contracts],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
+        op_tags={PRIORITY: str(step.priority)} if step.priority else None,
     )
     def run(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         try:

@@ -74,19 +74,22 @@ def _compute(night: Night) -> Tables:
     return {table: getattr(found, table.removeprefix("reconciled.")) for table in TABLES}
 
 
-def reconciled_assets() -> list[dg.AssetsDefinition]:
-    """Allocations, invoices and payments with their state, exceptions and ranked suggestions."""
+def reconciled_steps() -> list[Step]:
+    """The one step of allocations, invoices and payments with their state, exceptions and suggestions."""
     return [
-        step_asset(
-            Step(
-                name="reconcile",
-                tables=TABLES,
-                reads=READS,
-                compute=_compute,
-                column_sources={
-                    "reconciled.invoices": ("conformed.invoices",),
-                    "reconciled.payments": ("conformed.payments",),
-                },
-            )
+        Step(
+            name="reconcile",
+            tables=TABLES,
+            reads=READS,
+            compute=_compute,
+            column_sources={
+                "reconciled.invoices": ("conformed.invoices",),
+                "reconciled.payments": ("conformed.payments",),
+            },
         )
     ]
+
+
+def reconciled_assets() -> list[dg.AssetsDefinition]:
+    """Allocations, invoices and payments with their state, exceptions and ranked suggestions."""
+    return [step_asset(step) for step in reconciled_steps()]

@@ -19,7 +19,8 @@ _starts: dict[str, datetime] = {}
 
 
 @lru_cache(maxsize=_KEPT)
-def _night(config_path: str | None, run_id: str, started_at: datetime) -> Night:
+def started_night(config_path: str | None, run_id: str, started_at: datetime) -> Night:
+    """The night of a run that started at `started_at`, opened once."""
     night = Night.open(load_config(Path(config_path) if config_path else None), run_id)
     night.started_at = started_at
     return night
@@ -35,7 +36,7 @@ def night_of_run(instance: dg.DagsterInstance, run_id: str, config_path: Path | 
         _starts[run_id] = started.replace(microsecond=0)
         while len(_starts) > _KEPT:
             del _starts[next(iter(_starts))]
-    return _night(str(config_path) if config_path else None, run_id, _starts[run_id])
+    return started_night(str(config_path) if config_path else None, run_id, _starts[run_id])
 
 
 class NightResource(dg.ConfigurableResource):  # type: ignore[type-arg]

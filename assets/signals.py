@@ -25,20 +25,23 @@ def _compute(night: Night) -> Tables:
     }
 
 
-def signals_assets() -> list[dg.AssetsDefinition]:
-    """Lead scores and the strength of relationships."""
+def signals_steps() -> list[Step]:
+    """The one step of lead scores and the strength of relationships."""
     return [
-        step_asset(
-            Step(
-                name="signal",
-                tables=("signals.lead_scores", "signals.relationship_strength"),
-                reads=READS,
-                compute=_compute,
-                made_from={"signals.relationship_strength": ("golden.contacts", "golden.activities")},
-                column_sources={
-                    "signals.lead_scores": ("golden.contacts",),
-                    "signals.relationship_strength": ("golden.contacts",),
-                },
-            )
+        Step(
+            name="signal",
+            tables=("signals.lead_scores", "signals.relationship_strength"),
+            reads=READS,
+            compute=_compute,
+            made_from={"signals.relationship_strength": ("golden.contacts", "golden.activities")},
+            column_sources={
+                "signals.lead_scores": ("golden.contacts",),
+                "signals.relationship_strength": ("golden.contacts",),
+            },
         )
     ]
+
+
+def signals_assets() -> list[dg.AssetsDefinition]:
+    """Lead scores and the strength of relationships."""
+    return [step_asset(step) for step in signals_steps()]

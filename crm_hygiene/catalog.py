@@ -21,8 +21,8 @@ import polars as pl
 
 from crm_hygiene import catalog_history as history
 from crm_hygiene.catalog_history import literal, qualified, quoted
-from crm_hygiene.catalog_loading import Arrivals, source
-from crm_hygiene.catalog_macros import HELPERS, column_comment, make_helpers, table_comment
+from crm_hygiene.catalog_loading import Arrivals, comment, source
+from crm_hygiene.catalog_macros import HELPERS, make_helpers
 from crm_hygiene.catalog_moves import Move, exchange_rows
 from crm_hygiene.contract import Contract
 from crm_hygiene.errors import ConfigurationError, LakeError
@@ -194,17 +194,6 @@ def _came_back(lake: Lake, contract: Contract, known: _Known, live: _Known) -> b
     return any(v.state != known.state for v in lake.versions(contract.table) if v.version > known.version)
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    target = qualified(contract.table)
-    present = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
-    comments = [f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}"] + [
-        f"COMMENT ON COLUMN {target}.{quoted(name)} IS {literal(column_comment(contract, name))}"
-        for name in contract.column_names
-        if name in present
-    ]
-    connection.execute(";".join(comments))
-
-
 def _refresh(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
@@ -221,7 +210,8 @@ def _refresh(
         _follow(connection, lake, contract, known, history_days, arrivals, move)
     elif move is None and (known is None or not _has_grown(connection, lake, contract, known, live.files)):
         arrivals.load(contract, qualified(contract.table), None)
-    _comment(connection, contract)
+    if contract.table not in arrivals.commented:
+        comment(connection, contract, qualified(contract.table))
 
 
 def _to_fetch(

@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 
 from crm_hygiene.catalog_history import DUCKDB_TYPES, literal, qualified, quoted
+from crm_hygiene.catalog_macros import column_comment, table_comment
 from crm_hygiene.contract import Contract
 from crm_hygiene.lake import Lake
 
@@ -36,16 +37,33 @@ def source(connection: duckdb.DuckDBPyConnection, contract: Contract, files: Seq
     return f"SELECT {', '.join(cells)} FROM {read}"
 
 
+def comment(connection: duckdb.DuckDBPyConnection, contract: Contract, target: str) -> None:
+    """Say of a table and its columns what its contract says; `target` is an identifier of SQL."""
+    present = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
+    comments = [f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}"] + [
+        f"COMMENT ON COLUMN {target}.{quoted(name)} IS {literal(column_comment(contract, name))}"
+        for name in contract.column_names
+        if name in present
+    ]
+    connection.execute(";".join(comments))
+
+
 class Arrivals:
     """Versions of tables on their way into the file that `connection` has open.
 
     `fetch` reads them outside of any transaction, `load` gives one its name, `clear` drops what nobody
     took.
+
+    Attributes
+    ----------
+    commented
+        tables fetched with the comments on them.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         self._connection, self._lake = connection, lake
         self._waiting: dict[tuple[str, int | None], str] = {}
+        self.commented: set[str] = set()
 
     def fetch(self, wanted: Sequence[tuple[Contract, int | None]]) -> None:
         """Read versions (None: the live one) of tables of a local lake, the largest first.
@@ -67,7 +85,12 @@ class Arrivals:
             target = f"{contract.table} arrived"
             with self._connection.cursor() as mine:
                 rows = source(mine, contract, files[contract.table, version])
+                # One transaction: a thousand comments would otherwise each be flushed to disk.
+                mine.execute("BEGIN TRANSACTION")
                 mine.execute(f"CREATE TABLE {qualified(target)} AS {rows}")
+                comment(mine, contract, qualified(target))
+                mine.execute("COMMIT")
+            self.commented.add(contract.table)
             self._waiting[contract.table, version] = target
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:

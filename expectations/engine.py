@@ -174,6 +174,12 @@ def _gate_source() -> tuple[Any, Any]:
     return source, source.add_dataframe_asset(name="staged").add_batch_definition_whole_dataframe("whole")
 
 
+def prepare_gates() -> None:
+    """Import what gates need and set it up, which takes seconds; the first gate does it otherwise."""
+    expectation_classes()
+    _gate_source()
+
+
 def _validate(contract: Contract, frame: pl.DataFrame, checks: Mapping[str, Check]) -> dict[str, Finding]:
     """Findings of `checks` on `frame`; positions are relative to `frame`."""
     stacked = [name for name, check in checks.items() if _is_only_filled(check)]

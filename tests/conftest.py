@@ -17,7 +17,7 @@ import gc
 import os
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,16 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Let modules go as the interpreter ends: bindings to C++ complain of what stays."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_process() -> Iterator[None]:
+    """Nights in this process have none beside them: what those would import is there already."""
+    from assets import side_work
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(side_work, "MOST_LANDED_BYTES", -1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -92,10 +92,9 @@ def buckets_of(column: Column, categories: frozenset[str]) -> Buckets | None:
     if column.type == "boolean" or column.values is not None or column.name in categories:
         return Buckets(value.cast(pl.String).str.slice(0, _LONGEST_VALUE), counted)
     if column.type == "string":
-        low = pl.lit(0, dtype=pl.UInt32)
-        for power in range(32):
-            low = pl.when(counted >= 2**power).then(2**power).otherwise(low)
-        spans = pl.format("length {} to {}", low, 2 * low.cast(pl.Int64) - 1)
+        places = 32 - counted.cast(pl.UInt32).bitwise_leading_zeros().cast(pl.Int64)
+        low = pl.lit(2, dtype=pl.Int64).pow(places - 1)
+        spans = pl.format("length {} to {}", low, 2 * low - 1)
         return Buckets(value.str.len_chars(), pl.when(counted > 0).then(spans))
     if column.type == "strings":
         few = pl.when(counted < 6).then(pl.format("{} items", counted)).otherwise(pl.lit("6 items or more"))

@@ -81,7 +81,7 @@ class Project:
         nights: dict[Any, Night] = {}
         policy = dg.RetryPolicy(max_retries=0)
         with (
-            mock.patch.object(resources, "_night", night_of),
+            mock.patch.object(resources, "started_night", night_of),
             mock.patch.object(dg, "RetryPolicy", return_value=policy),
         ):
             return run_night(self.config_path, lambda step, text: None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from .project import Project
 
@@ -20,8 +22,7 @@ print(outcome.is_success, *sorted({name.split(".")[0] for name in sys.modules}))
 """
 
 
-def test_a_night_with_nothing_new_imports_no_engine(project: Project) -> None:
-    before = project.versions()
+def _modules_of_a_night(project: Project) -> set[str]:
     told = subprocess.run(
         [sys.executable, "-c", _NIGHT, str(project.config_path)],
         capture_output=True,
@@ -32,5 +33,20 @@ def test_a_night_with_nothing_new_imports_no_engine(project: Project) -> None:
     ).stdout
     is_success, *modules = told.strip().split("\n")[-1].split()
     assert is_success == "True"
-    assert not set(NOT_NEEDED) & set(modules)
+    return set(modules)
+
+
+def test_a_night_with_nothing_new_imports_no_engine(project: Project) -> None:
+    before = project.versions()
+    assert not set(NOT_NEEDED) & _modules_of_a_night(project)
     assert project.versions() == before
+
+
+def test_gates_of_a_small_night_are_imported_in_a_process_beside_it(
+    undisturbed: Project, tmp_path: Path
+) -> None:
+    project = Project(tmp_path)
+    shutil.copytree(undisturbed.landing, project.landing)
+    project.configure("")
+    assert not {"great_expectations", "altair"} & _modules_of_a_night(project)
+    assert project.read("quality.gate_results").height > 100

@@ -1,0 +1,81 @@
+"""What a small night does ahead of its steps in a process beside it: their tables, and the charts.
+
+What is here reads published tables and writes none. The functions are called in the other process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from assets.charts import CHARTS, CHARTS_READ, Drawn, draw_both
+from assets.conformed import conformed_steps
+from assets.linked import linked_steps
+from assets.orders import order_steps
+from assets.publication import Staged, Step
+from assets.reconciled import reconciled_steps
+from assets.resources import started_night
+from assets.signals import signals_steps
+from crm_hygiene.config import load_config
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.night import mappings_of
+from crm_hygiene.revision import Revision
+
+
+@dataclass(frozen=True)
+class Run:
+    """What makes a night of a run the same in another process."""
+
+    config_path: str | None
+    run_id: str
+    started_at: datetime
+
+
+def steps_ahead(mappings: dict[str, Mapping]) -> dict[str, Step]:
+    """Steps whose computation only reads the lake, by name."""
+    steps = [
+        *conformed_steps(mappings),
+        *linked_steps(),
+        *order_steps(),
+        *reconciled_steps(),
+        *signals_steps(),
+    ]
+    return {step.name: step for step in steps}
+
+
+def reads_of_errands(mappings: dict[str, Mapping], published: frozenset[str]) -> dict[str, frozenset[str]]:
+    """What can be done ahead, and which of the tables that the night publishes it reads."""
+    read = {name: step.all_reads for name, step in steps_ahead(mappings).items()}
+    return {name: published.intersection(tables) for name, tables in {**read, CHARTS: CHARTS_READ}.items()}
+
+
+@lru_cache(maxsize=1)
+def _steps(config_path: str | None) -> dict[str, Step]:
+    return steps_ahead(mappings_of(load_config(Path(config_path) if config_path else None)))
+
+
+def prepare(config_path: str | None) -> None:
+    """Import and read what every errand needs."""
+    _steps(config_path)
+
+
+def stage(run: Run, name: str) -> Staged | None:
+    """Compute the tables of a step; None where it need not run, or where they are too large to hand over."""
+    night = started_night(run.config_path, run.run_id, run.started_at)
+    step = _steps(run.config_path)[name]
+    inputs = step.inputs(night)
+    if all(night.lake.is_current(table, inputs) for table in step.tables):
+        return None
+    noted = len(night.notes)
+    computed = step.compute(night)
+    held = {table: rows for table, rows in computed.items() if isinstance(rows, pl.DataFrame | Revision)}
+    return Staged(held, night.notes[noted:]) if len(held) == len(computed) else None
+
+
+def draw(run: Run) -> Drawn:
+    """Draw the charts of both kinds."""
+    return draw_both(started_night(run.config_path, run.run_id, run.started_at))

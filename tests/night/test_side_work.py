@@ -1,0 +1,88 @@
+"""What is done in processes beside a night changes nothing in its tables, and neither does their death."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets import charts, publication, side_work
+from crm_hygiene.beside import Beside
+
+from .project import OUTCOME, Project
+
+GATES = ("quality.gate_results", "quality.quarantine", "quality.metrics", "linked.models", "linked.questions")
+
+
+@pytest.fixture
+def fresh(undisturbed: Project, tmp_path: Path) -> Project:
+    """The exports of the undisturbed night, which ran in one process."""
+    project = Project(tmp_path)
+    shutil.copytree(undisturbed.landing, project.landing)
+    project.configure("")
+    return project
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Side work is on; step -> whether what it needs was done ahead of it."""
+    found: dict[str, bool] = {}
+    for module in (publication, charts):
+
+        def watched(name: str, done_ahead: Any = module.done_ahead) -> Any:
+            answer = done_ahead(name)
+            found[name] = answer is not None
+            return answer
+
+        monkeypatch.setattr(module, "done_ahead", watched)
+    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 32_000_000)
+    return found
+
+
+def _is_like(project: Project, other: Project) -> None:
+    without = ("run_id", "rules")
+    assert project.contents(OUTCOME + GATES, without) == other.contents(OUTCOME + GATES, without)
+
+
+def test_side_work_makes_the_same_tables(fresh: Project, undisturbed: Project, done: dict[str, bool]) -> None:
+    outcome = fresh.night()
+    assert outcome.is_success, outcome.failures
+    _is_like(fresh, undisturbed)
+    ahead = {step for step, was_done in done.items() if was_done}
+    assert {"link", "charts__linkage"} <= ahead
+    assert sum(step.startswith("conform_") for step in ahead) >= 4
+    assert "golden" not in ahead
+
+
+def test_a_night_whose_side_work_dies_makes_the_same_tables(
+    fresh: Project, undisturbed: Project, done: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mortal(Beside):
+        def __init__(self) -> None:
+            super().__init__()
+            os.kill(self.call(os.getpid).result(), signal.SIGKILL)
+
+    monkeypatch.setattr(side_work, "Beside", Mortal)
+    outcome = fresh.night()
+    assert outcome.is_success, outcome.failures
+    _is_like(fresh, undisturbed)
+    assert not any(done.values())
+
+
+@pytest.mark.parametrize(
+    ("most", "is_newer", "is_beside"), [(10**9, True, True), (10**9, False, False), (1000, True, False)]
+)
+def test_large_nights_and_nights_with_nothing_new_have_none(
+    project: Project, monkeypatch: pytest.MonkeyPatch, most: int, is_newer: bool, is_beside: bool
+) -> None:
+    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", most)
+    if is_newer:
+        catalog = project.config.catalog_path.stat().st_mtime
+        file = next(path for path in project.landing.rglob("*") if path.is_file())
+        os.utime(file, (catalog + 1, catalog + 1))
+    with side_work.side_work(project.config, project.config_path) as found:
+        assert (found is not None) == is_beside

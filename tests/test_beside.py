@@ -1,0 +1,101 @@
+"""A process beside this one does what it is asked, tells what it could not, and never outlives its master."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from operator import add, truediv
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from crm_hygiene.beside import Beside, NotDoneBesideError
+
+
+@pytest.fixture
+def process() -> Iterator[Beside]:
+    found = Beside()
+    yield found
+    found.close()
+
+
+def _has_ended(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_calls_are_answered_in_another_process_in_their_order(process: Beside) -> None:
+    frame = pl.DataFrame({"amount": ["1.10", None], "day": [1, 2]}).with_columns(
+        pl.col("amount").cast(pl.Decimal(38, 2))
+    )
+    others = [process.call(add, n, 1) for n in range(20)]
+    assert process.call(os.getpid).result() != os.getpid()
+    assert process.call(pl.concat, [frame, frame]).result().equals(pl.concat([frame, frame]))
+    assert [future.result() for future in others] == list(range(1, 21))
+
+
+def test_what_follows_an_answer_runs_here(process: Beside) -> None:
+    assert process.call_then(lambda there: (there, os.getpid()), add, 1, 2).result() == (3, os.getpid())
+
+
+def test_an_error_there_is_told_and_the_process_goes_on(process: Beside) -> None:
+    with pytest.raises(NotDoneBesideError, match="ZeroDivisionError: division by zero"):
+        process.call(truediv, 1, 0).result()
+    with pytest.raises(NotDoneBesideError):
+        process.call(open, os.devnull).result()  # what comes back cannot be handed over
+    with pytest.raises(NotDoneBesideError):
+        process.call(lambda: 1).result()  # nobody finds it by its name
+    assert process.call(add, 1, 1).result() == 2
+
+
+def test_what_has_not_begun_can_be_taken_back(process: Beside) -> None:
+    process.call(time.sleep, 0.5)
+    waiting = process.call(add, 1, 1)
+    assert waiting.cancel()
+
+
+def test_a_process_that_died_is_told_at_each_call(process: Beside) -> None:
+    os.kill(process.call(os.getpid).result(), signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(NotDoneBesideError, match="the process has ended"):
+            process.call(add, 1, 1).result()
+
+
+def test_closing_ends_it_in_the_middle_of_a_call() -> None:
+    process = Beside()
+    pid = process.call(os.getpid).result()
+    under_way = process.call(time.sleep, 60)
+    while not under_way.running():
+        time.sleep(0.01)
+    process.close()
+    assert _has_ended(pid)
+    with pytest.raises(NotDoneBesideError):
+        under_way.result()
+
+
+def test_it_ends_with_a_master_that_was_killed() -> None:
+    script = """
+import os, time
+from crm_hygiene.beside import Beside
+print(Beside().call(os.getpid).result(), flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    ) as master:
+        assert master.stdout is not None
+        pid = int(master.stdout.readline())
+        assert not _has_ended(pid)
+        master.kill()
+    until = time.monotonic() + 20
+    while not _has_ended(pid):
+        assert time.monotonic() < until
+        time.sleep(0.05)
