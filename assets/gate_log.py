@@ -15,6 +15,7 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 
 GATES = "quality.gate_results"
+QUARANTINE = "quality.quarantine"
 
 
 class GateLog:
@@ -26,6 +27,7 @@ class GateLog:
         self._is_read = False
         self._version: int | None = None
         self._last: dict[str, pl.DataFrame] = {}
+        self._quarantined: tuple[int | None, frozenset[str]] | None = None
 
     def last(self, tables: Iterable[str]) -> dict[str, pl.DataFrame]:
         """Rows of each table's newest gate in the columns of quality.gate_results; none if it had none."""
@@ -39,17 +41,27 @@ class GateLog:
         return {table: self._last.get(table, none) for table in tables}
 
     def add(self, results: pl.DataFrame, metadata: dict[str, str]) -> None:
-        """Append what the gate of one table found, once per run."""
+        """Append what gates of some tables found, of each table once per run."""
         if results.is_empty():
             return
-        table = str(results["table_name"][0])
+        of_table = {str(name): mine for (name,), mine in results.group_by("table_name", maintain_order=True)}
         before = self.lake.version(GATES)
-        self.lake.append(contract_of(GATES), [results], metadata, once=f"gate/{self.run_id}/{table}")
+        keys = {f"gate/{self.run_id}/{table}": mine for table, mine in of_table.items()}
+        self.lake.append_each(contract_of(GATES), keys, metadata)
         if not self._is_read or before is None or before != self._version:
             return
         if self.lake.version(GATES) == before + 1:
             self._version = before + 1
-            self._last[table] = self._newest(table, results)
+            for table, mine in of_table.items():
+                self._last[table] = self._newest(table, mine)
+
+    def is_quarantined(self, table: str) -> bool:
+        """Whether the table has rows in quarantine."""
+        version = self.lake.version(QUARANTINE)
+        if self._quarantined is None or self._quarantined[0] != version:
+            names = self.lake.scan(contract_of(QUARANTINE)).select(pl.col("table_name").unique()).collect()
+            self._quarantined = version, frozenset(names["table_name"])
+        return table in self._quarantined[1]
 
     def _newest(self, table: str, results: pl.DataFrame) -> pl.DataFrame:
         known = self._last.get(table)

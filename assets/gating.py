@@ -7,14 +7,14 @@ what the gates of its parts found is told as one gate's. What does not belong he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from assets.gate_log import gate_log
+from assets.gate_log import QUARANTINE, gate_log
 from crm_hygiene.beside import Beside, NotDoneBesideError
 from crm_hygiene.conform import REFUSED_COLUMNS
 from crm_hygiene.contract import Contract, contract_of
@@ -190,13 +190,16 @@ def _next_best(
             return
 
 
-def record(night: Night, gated: Gated) -> None:
-    """Keep what the gate found: its results once per run, its quarantine as the table's present one."""
-    gate_log(night.lake, night.run_id).add(gated.results, night.metadata())
-    rows = quarantine_rows(gated.contract, pl.concat(gated.quarantined))
-    night.lake.replace_rows(
-        contract_of("quality.quarantine"), rows, "table_name", gated.contract.table, night.metadata()
-    )
+def record(night: Night, gates: Sequence[Gated]) -> None:
+    """Keep what gates found: their results once per run, their quarantine as each table's present one."""
+    if not gates:
+        return
+    log = gate_log(night.lake, night.run_id)
+    log.add(pl.concat(gated.results for gated in gates), night.metadata())
+    for gated in gates:
+        rows, table = quarantine_rows(gated.contract, pl.concat(gated.quarantined)), gated.contract.table
+        if rows.height or log.is_quarantined(table):
+            night.lake.replace_rows(contract_of(QUARANTINE), rows, "table_name", table, night.metadata())
 
 
 def held_if_small(contract: Contract, parts: Parts) -> pl.DataFrame | Parts:
@@ -306,7 +309,7 @@ class GatedParts:
             is_by_row = pl.col("check_name").is_in(by_row)
             self.results.append(results.with_columns(failed_count=pl.when(is_by_row).then(0)))
         none = none.with_columns(reasons=pl.lit([], dtype=pl.List(pl.String)))
-        record(self.night, Gated(self.contract, [], [none, *self.quarantined], self.found, is_stopped))
+        record(self.night, [Gated(self.contract, [], [none, *self.quarantined], self.found, is_stopped)])
 
 
 def failures(results: pl.DataFrame) -> str:

@@ -309,7 +309,7 @@ def run_step(
         under_way = begun.pop(table, None) or begin_gate(night, contract_of(table), rows)
         del rows
         gates[table] = end_gate(night, under_way, step.again)
-        record(night, gates[table])
+    record(night, list(gates.values()))
     stopped = [gated for gated in gates.values() if gated.is_stopped]
     if stopped:
         for gated in stopped:

@@ -194,11 +194,9 @@ class Lake:
             raise LakeError(f"{contract.table}: the lake cannot be read: {error}") from error
 
     def _properties(
-        self, metadata: dict[str, str], transaction: Transaction | None = None
+        self, metadata: dict[str, str], transactions: list[Transaction] | None = None
     ) -> CommitProperties:
-        return CommitProperties(
-            custom_metadata=metadata, app_transactions=[transaction] if transaction else None
-        )
+        return CommitProperties(custom_metadata=metadata, app_transactions=transactions)
 
     def _ensure(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
         """The table as it stands now, opened to be written, created with its constraints where it is missing.
@@ -389,7 +387,7 @@ class Lake:
         delta = self._ensure(contract, metadata)
         if once is not None and delta.transaction_version(once) is not None:
             return False
-        transaction = Transaction(app_id=once, version=1) if once is not None else None
+        transactions = [Transaction(app_id=once, version=1)] if once is not None else None
         try:
             self._stream(
                 contract,
@@ -397,7 +395,7 @@ class Lake:
                 parts,
                 "append",
                 schema_mode="merge",
-                commit_properties=self._properties(metadata, transaction),
+                commit_properties=self._properties(metadata, transactions),
             )
         except OvertakenError:
             now = self._fresh(contract.table)
@@ -405,6 +403,25 @@ class Lake:
                 return False
             raise
         return True
+
+    def append_each(
+        self, contract: Contract, frames: Mapping[str, pl.DataFrame], metadata: dict[str, str]
+    ) -> set[str]:
+        """Add frames in one commit, each once under its text, as `append` does; the texts that were added."""
+        delta = self._ensure(contract, metadata)
+        new = {once: frame for once, frame in frames.items() if delta.transaction_version(once) is None}
+        if not new:
+            return set()
+        transactions = [Transaction(app_id=once, version=1) for once in new]
+        self._stream(
+            contract,
+            delta,
+            new.values(),
+            "append",
+            schema_mode="merge",
+            commit_properties=self._properties(metadata, transactions),
+        )
+        return set(new)
 
     def replace_rows(
         self, contract: Contract, frame: pl.DataFrame, column: str, value: str, metadata: dict[str, str]

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from assets.gate_log import GATES, GateLog, gate_log
+from assets.gate_log import GATES, QUARANTINE, GateLog, gate_log
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 
@@ -91,3 +91,29 @@ def test_the_steps_of_a_run_share_one(lake: Lake) -> None:
     one = gate_log(lake, "run-1")
     assert gate_log(Lake(lake.uri), "run-1") is one
     assert gate_log(lake, "run-2") is not one
+
+
+def test_gates_of_one_step_are_one_commit_and_each_table_is_kept_once(lake: Lake) -> None:
+    log = GateLog(lake, "run-1")
+    log.add(found("run-1", "golden.contacts"), {"run_id": "run-1"})
+    before = lake.version(GATES)
+    both = pl.concat([found("run-1", "golden.contacts"), found("run-1", "golden.accounts")])
+    log.add(both, {"run_id": "run-1"})
+    log.add(both, {"run_id": "run-1"})
+    assert before is not None
+    assert lake.version(GATES) == before + 1
+    names = lake.read(contract_of(GATES))["table_name"].value_counts().sort("table_name")
+    assert names.rows() == [("golden.accounts", 2), ("golden.contacts", 2)]
+
+
+def test_tables_in_quarantine_are_read_again_when_it_changes(lake: Lake) -> None:
+    log = GateLog(lake, "run-1")
+    assert not log.is_quarantined("conformed.people")
+    contract = contract_of(QUARANTINE)
+    row = {"quarantine_id": "q", "table_name": "conformed.people", "reasons": ["why"], "row": "{}"}
+    rows = contract.shape(pl.DataFrame([row]))
+    lake.replace_rows(contract, rows, "table_name", "conformed.people", {"run_id": "run-1"})
+    assert log.is_quarantined("conformed.people")
+    assert not log.is_quarantined("conformed.payments")
+    lake.replace_rows(contract, rows.clear(), "table_name", "conformed.people", {"run_id": "run-1"})
+    assert not log.is_quarantined("conformed.people")
