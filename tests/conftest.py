@@ -43,6 +43,7 @@ MadeOnce = Callable[[str, Callable[[Path], Any]], Any]
 # night do not begin together.
 _FIRST = (
     "night/test_incremental_night.py",
+    "night/test_side_work.py",
     "golden/test_golden_invariants.py",
     "spark/test_cluster.py",
     "night/test_model_life_cycle.py",

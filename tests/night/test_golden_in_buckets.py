@@ -49,6 +49,7 @@ def test_buckets_change_no_row_and_tell_the_same_content(
     assert {table: night.lake.metadata(table)["content"] for table in IN_BUCKETS} == told
 
 
+@pytest.mark.long
 def test_a_refused_row_is_set_aside_in_buckets_as_in_a_whole_table(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

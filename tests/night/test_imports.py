@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .project import Project
 
 NOT_NEEDED = ("great_expectations", "splink", "sqlglot", "altair", "scipy", "ortools", "pyspark")
@@ -42,6 +44,7 @@ def test_a_night_with_nothing_new_imports_no_engine(project: Project) -> None:
     assert project.versions() == before
 
 
+@pytest.mark.long
 def test_gates_of_a_small_night_are_imported_in_a_process_beside_it(
     undisturbed: Project, tmp_path: Path
 ) -> None:

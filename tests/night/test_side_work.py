@@ -48,6 +48,7 @@ def _is_like(project: Project, other: Project) -> None:
     assert project.contents(OUTCOME + GATES, without) == other.contents(OUTCOME + GATES, without)
 
 
+@pytest.mark.long
 def test_side_work_makes_the_same_tables(fresh: Project, undisturbed: Project, done: dict[str, bool]) -> None:
     outcome = fresh.night()
     assert outcome.is_success, outcome.failures
@@ -58,6 +59,7 @@ def test_side_work_makes_the_same_tables(fresh: Project, undisturbed: Project, d
     assert "golden" not in ahead
 
 
+@pytest.mark.long
 def test_a_night_whose_side_work_dies_makes_the_same_tables(
     fresh: Project, undisturbed: Project, done: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_lock_ends_with_its_holder(tmp_path: Path) -> None:
     assert Lake(str(tmp_path / "lake")).tables() == []
 
 
+@pytest.mark.long
 def test_source_of_ones_own_needs_no_code(project: Project, door: Door) -> None:
     (project.folder / "own").mkdir()
     (project.folder / "own/fair.yaml").write_text(
