@@ -9,7 +9,7 @@ hold comes in parts, each of which passes the gate while it is written; one that
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -151,8 +151,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Staged:
-    """The tables of a step as computed ahead of it, what the computation says, and their gates under way."""
+    """The tables of a step as computed ahead of it, and what the computation says.
 
+    Attributes
+    ----------
+    inputs
+        fingerprint of what the step reads, taken before it was computed.
+    gates
+        gates of the tables, under way.
+    """
+
+    inputs: str
     tables: dict[str, pl.DataFrame | Revision]
     notes: list[str]
     gates: dict[str, BegunGate] = field(default_factory=dict)
@@ -163,7 +172,7 @@ def with_gates(night: Night, staged: Staged | None) -> Staged | None:
     if staged is None:
         return None
     begun = {table: begin_gate(night, contract_of(table), rows) for table, rows in staged.tables.items()}
-    return Staged(staged.tables, staged.notes, begun)
+    return replace(staged, gates=begun)
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -285,6 +294,8 @@ def run_step(
         return
     noted = len(night.notes)
     staged: Staged | None = done_ahead(step.name)
+    if staged is not None and staged.inputs != inputs:
+        staged = None  # a steward has decided meanwhile
     if staged is not None:
         night.say(staged.notes)
     computed: Tables = step.compute(night) if staged is None else {**staged.tables}

@@ -65,14 +65,19 @@ class SideWork:
 @contextmanager
 def side_work(config: Config, config_path: Path | None) -> Iterator[SideWork | None]:
     """The processes beside a night; None for one that would gain nothing by them."""
-    if not _is_worthwhile(config):
-        yield None
-        return
-    work = SideWork(config, config_path)
+    work = _begun(config, config_path) if _is_worthwhile(config) else None
     try:
         yield work
     finally:
-        work.close()
+        if work is not None:
+            work.close()
+
+
+def _begun(config: Config, config_path: Path | None) -> SideWork | None:
+    try:
+        return SideWork(config, config_path)
+    except OSError:  # no memory for another process, say: the night goes on alone
+        return None
 
 
 def _is_worthwhile(config: Config) -> bool:

@@ -73,7 +73,7 @@ def stage(run: Run, name: str) -> Staged | None:
     noted = len(night.notes)
     computed = step.compute(night)
     held = {table: rows for table, rows in computed.items() if isinstance(rows, pl.DataFrame | Revision)}
-    return Staged(held, night.notes[noted:]) if len(held) == len(computed) else None
+    return Staged(inputs, held, night.notes[noted:]) if len(held) == len(computed) else None
 
 
 def draw(run: Run) -> Drawn:

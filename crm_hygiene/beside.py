@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -38,6 +39,11 @@ class Beside:
 
     Functions are found by their module and name; arguments and results are pickled (a Polars frame as Arrow
     IPC), so they are for tables of thousands of rows, not of millions.
+
+    Raises
+    ------
+    OSError
+        if the system gives no process.
     """
 
     def __init__(self) -> None:
@@ -84,7 +90,7 @@ class Beside:
         """End the process; what it has not begun is not done."""
         self._asking.shutdown(wait=False, cancel_futures=True)
         # Not only closed: a thread may still read from it.
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways:
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways, suppress(OSError):
             both_ways.shutdown(socket.SHUT_RDWR)
         self._process.terminate()
         try:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from assets import charts, publication, side_work
+from assets import charts, publication, side_work, staging
 from crm_hygiene.beside import Beside
+from crm_hygiene.lake import Lake
+from crm_hygiene.night import Night, mappings_of
 
 from .project import OUTCOME, Project
 
@@ -41,6 +43,13 @@ def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         monkeypatch.setattr(module, "done_ahead", watched)
     monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 32_000_000)
     return found
+
+
+def _make_newer(project: Project) -> None:
+    """An export is newer than the catalog."""
+    catalog = project.config.catalog_path.stat().st_mtime
+    file = next(path for path in project.landing.rglob("*") if path.is_file())
+    os.utime(file, (catalog + 1, catalog + 1))
 
 
 def _is_like(project: Project, other: Project) -> None:
@@ -75,6 +84,30 @@ def test_a_night_whose_side_work_dies_makes_the_same_tables(
     assert not any(done.values())
 
 
+def test_a_night_that_gets_no_process_goes_on_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> Beside:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 10**9)
+    monkeypatch.setattr(side_work, "Beside", refused)
+    _make_newer(project)
+    with side_work.side_work(project.config, project.config_path) as found:
+        assert found is None
+
+
+def test_what_was_computed_of_other_inputs_is_not_used(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = staging.steps_ahead(mappings_of(project.config))["conform_users"]
+    night = Night.open(project.config)
+    monkeypatch.setattr(publication, "done_ahead", lambda _: publication.Staged("others", {}, []))
+    monkeypatch.setattr(Lake, "is_current", lambda *_: False)
+    told = list(publication.run_step(night, step, lambda _: None, lambda _: None))
+    assert len(told) > 1  # an empty dictionary of tables would have failed
+
+
 @pytest.mark.parametrize(
     ("most", "is_newer", "is_beside"), [(10**9, True, True), (10**9, False, False), (1000, True, False)]
 )
@@ -83,8 +116,6 @@ def test_large_nights_and_nights_with_nothing_new_have_none(
 ) -> None:
     monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", most)
     if is_newer:
-        catalog = project.config.catalog_path.stat().st_mtime
-        file = next(path for path in project.landing.rglob("*") if path.is_file())
-        os.utime(file, (catalog + 1, catalog + 1))
+        _make_newer(project)
     with side_work.side_work(project.config, project.config_path) as found:
         assert (found is not None) == is_beside
