@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,8 +110,40 @@ def _seen_from(home: Path) -> dict[str, Any]:
     return seen if document and "python_logs" in document else {**seen, "python_logs": _PYTHON_LOGS}
 
 
-def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
-    """A Dagster logger that hands on what steps begin, tell and make live, and keeps the warnings."""
+@contextmanager
+def _interruptions() -> Iterator[Callable[[], bool]]:
+    """Within the block, whether Ctrl-C was pressed in it.
+
+    Dagster raises an error wherever the main thread is. In a callback of a native library or of garbage
+    collection Python drops it, and the night would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signals = bytearray()
+
+    def pressed() -> bool:
+        with suppress(BlockingIOError):
+            signals.extend(os.read(reading, 512))
+        return signal.SIGINT in signals
+
+    try:
+        yield pressed
+    finally:
+        signal.set_wakeup_fd(before)
+        for end in (reading, writing):
+            os.close(end)
+
+
+def _console(progress: Progress, notes: list[str], is_interrupted: Callable[[], bool]) -> dg.LoggerDefinition:
+    """A Dagster logger that hands on what steps begin, tell and make live, and keeps the warnings.
+
+    No step starts after Ctrl-C: KeyboardInterrupt is raised instead.
+    """
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -118,6 +152,8 @@ def _console(progress: Progress, notes: list[str]) -> dg.LoggerDefinition:
             step = (meta.get("step_key") or meta.get("op_name") or "") if isinstance(meta, dict) else ""
             if event is not None:
                 if event.event_type_value == "STEP_START":
+                    if is_interrupted():
+                        raise KeyboardInterrupt
                     progress(event.step_key or "", "")
                 elif event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key:
                     table_is_live(".".join(event.asset_key.path))
@@ -155,6 +191,8 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
         if another night runs on the lake, or the lake's folder cannot be written.
     ConfigurationError
         if hygiene.yaml, a mapping or the schedule is wrong.
+    KeyboardInterrupt
+        if Ctrl-C was pressed; the run is recorded as stopped, and what is published stays.
     """
     config = load_config(config_path)
     with night_lock(config.lake_uri, storage_options(config)), few_collections():
@@ -163,10 +201,11 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
 
 def _run(config: Config, config_path: Path | None, progress: Progress) -> NightOutcome:
     path = config_path.resolve() if config_path else None
-    with side_work(config, path) as beside:
+    with _interruptions() as is_interrupted, side_work(config, path) as beside:
         notes: list[str] = []
         try:
-            definitions = build_defs(config, path, _console(progress, notes), is_held=True)
+            console = _console(progress, notes, is_interrupted)
+            definitions = build_defs(config, path, console, is_held=True)
         except (dg.DagsterInvalidDefinitionError, CheckError) as error:
             raise ConfigurationError(f"schedule: {error}") from error
         job = definitions.resolve_job_def(JOB)
@@ -177,7 +216,10 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
             instance = stack.enter_context(_instance(config.base))
             if beside is not None:
                 stack.enter_context(beside.of(lambda: night_of_run(instance, run_id, path), tables))
-            return _executed(job, instance, run_id, path, notes)
+            outcome = _executed(job, instance, run_id, path, notes)
+        if is_interrupted():
+            raise KeyboardInterrupt
+        return outcome
 
 
 def _executed(

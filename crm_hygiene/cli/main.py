@@ -99,8 +99,13 @@ def run(
     opened = Night.open(settings)  # a wrong mapping stops here, before anything is written
     console = Console(stderr=True)
     started_at = datetime.now(UTC)
-    with Progress(console, is_quiet=quiet or as_json) as progress, few_collections():
-        outcome = _orchestrator()(config, progress.step)
+    try:
+        with Progress(console, is_quiet=quiet or as_json) as progress, few_collections():
+            outcome = _orchestrator()(config, progress.step)
+    except KeyboardInterrupt:
+        said = "crm-hygiene: interrupted; published tables stay as they are, the next run goes on from them"
+        typer.echo(said, err=True)
+        raise typer.Exit(130) from None
     night = replace(opened, run_id=outcome.run_id, started_at=started_at)
     summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)
     if as_json:
@@ -161,8 +166,3 @@ def main() -> None:
     except HygieneError as error:
         typer.echo(f"crm-hygiene: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo(
-            "crm-hygiene: interrupted; published tables are as they were, the next run goes on", err=True
-        )
-        sys.exit(130)
