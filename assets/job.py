@@ -109,7 +109,7 @@ def build_defs(
             "night": NightResource(config_path=str(config_path) if config_path else None, is_held=is_held)
         },
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process
-        # would pay the imports again.
+        # would pay the imports again. What a small night has beside it is `assets.side_work`.
         executor=dg.in_process_executor,
         loggers={"console": console} if console else {},
     )

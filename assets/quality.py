@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.conformed import TABLES
+from assets.gate_log import QUARANTINE
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
@@ -26,7 +27,6 @@ from crm_hygiene.quality.measuring import (
 from crm_hygiene.quality.trends import key_figures
 from crm_hygiene.report.charts import data_uri, sparkline
 
-QUARANTINE = "quality.quarantine"
 CONFORMED = tuple(f"conformed.{t}" for t in TABLES)
 
 # Tables of the second stage whose limits stop what comes after the figures.

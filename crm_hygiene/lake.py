@@ -408,20 +408,19 @@ class Lake:
         self, contract: Contract, frames: Mapping[str, pl.DataFrame], metadata: dict[str, str]
     ) -> set[str]:
         """Add frames in one commit, each once under its text, as `append` does; the texts that were added."""
-        delta = self._ensure(contract, metadata)
-        new = {once: frame for once, frame in frames.items() if delta.transaction_version(once) is None}
-        if not new:
-            return set()
-        transactions = [Transaction(app_id=once, version=1) for once in new]
-        self._stream(
-            contract,
-            delta,
-            new.values(),
-            "append",
-            schema_mode="merge",
-            commit_properties=self._properties(metadata, transactions),
-        )
-        return set(new)
+
+        def once() -> set[str]:
+            delta = self._ensure(contract, metadata)
+            new = {text: frame for text, frame in frames.items() if delta.transaction_version(text) is None}
+            if new:
+                transactions = [Transaction(app_id=text, version=1) for text in new]
+                said = self._properties(metadata, transactions)
+                self._stream(
+                    contract, delta, new.values(), "append", schema_mode="merge", commit_properties=said
+                )
+            return set(new)
+
+        return _one_after_another(once)
 
     def replace_rows(
         self, contract: Contract, frame: pl.DataFrame, column: str, value: str, metadata: dict[str, str]

@@ -17,7 +17,7 @@ import crm_hygiene.lake as lake_module
 from crm_hygiene.contract import Contract, contract_of, load_contracts
 from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import content_of
-from crm_hygiene.lake import Lake
+from crm_hygiene.lake import Lake, OvertakenError
 
 RUNS = "audit.runs"
 META = {"run_id": "r1", "rules": "f", "inputs": "i1"}
@@ -75,6 +75,25 @@ def test_append_once(lake: Lake, contract: Contract) -> None:
     assert not lake.append(contract, [_runs("b")], META, once="x/1")
     assert lake.append(contract, [_runs("b")], META, once="x/2")
     assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
+
+
+def test_each_frame_is_added_once_though_another_process_came_between(
+    lake: Lake, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Lake._stream
+    overtaken = []
+
+    def beaten(lake: Lake, *args: Any, **options: Any) -> int:
+        if not overtaken:
+            overtaken.append(True)
+            lake.append(contract, [_runs("a")], META, once="x/1")
+            raise OvertakenError("another process came between")
+        return stream(lake, *args, **options)
+
+    monkeypatch.setattr(Lake, "_stream", beaten)
+    assert lake.append_each(contract, {"x/1": _runs("a"), "x/2": _runs("b")}, META) == {"x/2"}
+    assert lake.append_each(contract, {"x/1": _runs("a"), "x/2": _runs("b")}, META) == set()
+    assert sorted(lake.read(contract)["run_id"].to_list()) == ["a", "b"]
 
 
 def test_error_while_a_part_is_made_surfaces_as_itself_and_nothing_is_kept(

@@ -51,6 +51,13 @@ class Project:
         shutil.copytree(self.folder, folder)
         return Project(folder)
 
+    def exports(self, folder: Path) -> Project:
+        """A project in `folder` with the same exports that has had no night."""
+        shutil.copytree(self.landing, folder / "landing")
+        project = Project(folder)
+        project.configure("")
+        return project
+
     @property
     def config_path(self) -> Path:
         return self.folder / "hygiene.yaml"

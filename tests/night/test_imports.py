@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +47,6 @@ def test_a_night_with_nothing_new_imports_no_engine(project: Project) -> None:
 def test_gates_of_a_small_night_are_imported_in_a_process_beside_it(
     undisturbed: Project, tmp_path: Path
 ) -> None:
-    project = Project(tmp_path)
-    shutil.copytree(undisturbed.landing, project.landing)
-    project.configure("")
+    project = undisturbed.exports(tmp_path)
     assert not {"great_expectations", "altair"} & _modules_of_a_night(project)
     assert project.read("quality.gate_results").height > 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import weakref
 from pathlib import Path
@@ -43,9 +42,7 @@ def _press() -> None:
 def test_a_night_that_is_interrupted_ends_and_the_next_one_goes_on(
     undisturbed: Project, tmp_path: Path, press: Any
 ) -> None:
-    project = Project(tmp_path)
-    shutil.copytree(undisturbed.landing, project.landing)
-    project.configure("")
+    project = undisturbed.exports(tmp_path)
     landed = []
 
     def interrupted(night: Any, mapping: Any, files: Any) -> Any:

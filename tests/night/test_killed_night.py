@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,7 @@ _COMMITS = (3, 55, 9, 6, 11, 4)
 def test_nights_killed_over_and_over_reach_the_undisturbed_tables(
     undisturbed: Project, tmp_path: Path
 ) -> None:
-    project = Project(tmp_path)
-    shutil.copytree(undisturbed.landing, project.landing)
-    project.configure("")
+    project = undisturbed.exports(tmp_path)
     for commits in _COMMITS:
         with pytest.MonkeyPatch.context() as patch:
             mortal = _Mortal(patch, commits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,7 @@ GATES = ("quality.gate_results", "quality.quarantine", "quality.metrics", "linke
 @pytest.fixture
 def fresh(undisturbed: Project, tmp_path: Path) -> Project:
     """The exports of the undisturbed night, which ran in one process."""
-    project = Project(tmp_path)
-    shutil.copytree(undisturbed.landing, project.landing)
-    project.configure("")
-    return project
+    return undisturbed.exports(tmp_path)
 
 
 @pytest.fixture
