@@ -1,22 +1,25 @@
 """Audit and catalog: the run's own record, and the file analysts open."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
+from assets.apart import newly_stored_bytes, process_for
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
 from crm_hygiene.catalog import CatalogBuild, build_catalog
-from crm_hygiene.contract import contract_of, load_contracts
+from crm_hygiene.contract import Contract, contract_of, load_contracts
 from crm_hygiene.lake_copies import fetch_catalog, share_catalog
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.night import Night
 from crm_hygiene.report import write_report
 from crm_hygiene.runs import RUNS, published_by, record_run
 
-CATALOG = "catalog.duckdb"
+CATALOG_WORK = "catalog"
 
 # Written as a by-product of steps or by stewards; Dagster learns of them when the run is recorded.
 _BY_PRODUCTS = (
@@ -39,10 +42,15 @@ def tables_of(night: Night) -> list[str]:
     return [*load_contracts(), *(f"landing.{name}" for name in night.mappings)]
 
 
+def _in_catalog(night: Night) -> dict[str, Contract]:
+    """Contracts of the tables that the catalog has, by table."""
+    contracts = {table: c for table, c in load_contracts().items() if table not in _KEPT_BACK}
+    return contracts | {c.table: c for c in map(landing_contract, night.mappings.values())}
+
+
 def refresh_catalog(night: Night) -> CatalogBuild:
     """Bring the catalog up to the live versions."""
-    contracts = [c for table, c in load_contracts().items() if table not in _KEPT_BACK]
-    contracts += [landing_contract(m) for m in night.mappings.values()]
+    contracts = list(_in_catalog(night).values())
     fetch_catalog(night.config, night.lake)  # the last night may have been another machine's
     config = night.config
     built = build_catalog(
@@ -87,6 +95,19 @@ def close_failed_night(night: Night, reason: str, instance: dg.DagsterInstance) 
     write_report(night)
 
 
+def replaced_catalog(night: Night, log: logging.Logger) -> Iterator[dg.MaterializeResult[Any]]:
+    """Bring the catalog up to the live versions and say what was copied."""
+    built = refresh_catalog(night)
+    yield dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(night.config.catalog_path)),
+            "tables copied": len(built.copied),
+            "tables kept": len(built.kept),
+            "bytes": built.byte_count,
+        }
+    )
+
+
 def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
     """The record of the run after the tables in `last`, and the catalog after it."""
     contract = contract_of(RUNS)
@@ -125,16 +146,12 @@ def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
         kinds={"duckdb"},
         tags={"layer": "catalog"},
     )
-    def catalog(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def catalog(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        built = refresh_catalog(tonight)
-        return dg.MaterializeResult(
-            metadata={
-                "path": dg.MetadataValue.path(str(tonight.config.catalog_path)),
-                "tables copied": len(built.copied),
-                "tables kept": len(built.kept),
-                "bytes": built.byte_count,
-            }
-        )
+        processes = process_for(newly_stored_bytes(tonight, _in_catalog(tonight)))
+        if processes is None:
+            yield from replaced_catalog(tonight, context.log)
+        else:
+            yield from processes.results(CATALOG_WORK, tonight, context.log)
 
     return [runs, catalog]

@@ -1,9 +1,13 @@
 """The job `nightly`: every asset of the night, its schedule and its sensors, for one hygiene.yaml."""
 
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import dagster as dg
 
+from assets.apart import StepProcesses, steps_apart
 from assets.audit import audit_assets
 from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
 from assets.charts import charts_assets
@@ -23,6 +27,7 @@ from assets.resources import NightResource
 from assets.signals import signals_assets
 from assets.stewardship import stewardship_assets
 from assets.upkeep import upkeep_job, upkeep_schedule
+from assets.works import perform, prepare
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config
 from crm_hygiene.night import mappings_of
@@ -41,6 +46,22 @@ _LAST = [
     "quality.column_lineage",
     "stewardship.review_queue",
 ]
+
+
+class _Night(NightResource):
+    """The night with processes for its large steps, whoever started it."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[NightResource]:
+        with super().yield_for_execution(context), _large_steps_apart(self.config_path):
+            yield self
+
+
+def _large_steps_apart(config_path: str | None) -> AbstractContextManager[None]:
+    # A process is handed its end of a socket by number.
+    if os.name != "posix":
+        return nullcontext()
+    return steps_apart(StepProcesses(config_path, prepare, perform))
 
 
 def build_defs(
@@ -105,9 +126,7 @@ def build_defs(
         jobs=[job, tidying],
         schedules=[nightly_schedule(config, job), upkeep_schedule(config, tidying)],
         sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
-        resources={
-            "night": NightResource(config_path=str(config_path) if config_path else None, is_held=is_held)
-        },
+        resources={"night": _Night(config_path=str(config_path) if config_path else None, is_held=is_held)},
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process
         # would pay the imports again. What a small night has beside it is `assets.side_work`.
         executor=dg.in_process_executor,

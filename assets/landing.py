@@ -1,9 +1,12 @@
 """Landing: one asset per source, and the ledger of files."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
+from assets.apart import process_for
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
@@ -25,6 +28,56 @@ def _standing(night: Night, contract: Contract) -> dict[str, Any]:
     """Row count, address and preview of an append-only table; what changed is what landed."""
     found = table_metadata(night.lake, contract, None)
     return {name: value for name, value in found.items() if not name.startswith("rows ")}
+
+
+def landing_work(mapping: Mapping) -> str:
+    """Name of the work that lands a source."""
+    return landing_contract(mapping).table
+
+
+def _new_bytes(night: Night, mapping: Mapping) -> int:
+    """Bytes of the source's exports that are newer than the last night's catalog."""
+    catalog = night.config.catalog_path
+    replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
+    files = [path.stat() for path in discover(night.config, night.mappings).claimed[mapping.source]]
+    return sum(file.st_size for file in files if file.st_mtime > replaced_at)
+
+
+def landed(night: Night, log: logging.Logger, mapping: Mapping) -> Iterator[dg.MaterializeResult[Any]]:
+    """Land the new files of a source and say what came of each."""
+    contract = landing_contract(mapping)
+    found = discover(night.config, night.mappings)
+    outcome = land_source(night, mapping, found.claimed[mapping.source])
+    for warning in outcome.warnings:
+        log.warning(warning)
+    for file, reason in outcome.refused.items():
+        log.error(f"{file} refused: {reason}")
+    if outcome.landed:
+        log.info(f"{mapping.source}: {outcome.row_count:,} rows from {', '.join(outcome.landed)}")
+    yield dg.MaterializeResult(
+        asset_key=asset_key(contract.table),
+        metadata={
+            "new files": ", ".join(outcome.landed) or "none",
+            "files landed before": len(outcome.known),
+            "files refused": len(outcome.refused),
+            "rows landed": outcome.row_count,
+            "rows refused": outcome.refused_rows,
+            **_standing(night, contract),
+            **(
+                {"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in outcome.warnings))}
+                if outcome.warnings
+                else {}
+            ),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="every_file_readable",
+                passed=not outcome.refused,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata=dict(outcome.refused),
+            )
+        ],
+    )
 
 
 def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
@@ -49,39 +102,13 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
         ],
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
-    def land(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        found = discover(tonight.config, tonight.mappings)
-        outcome = land_source(tonight, mapping, found.claimed[mapping.source])
-        for warning in outcome.warnings:
-            context.log.warning(warning)
-        for file, reason in outcome.refused.items():
-            context.log.error(f"{file} refused: {reason}")
-        if outcome.landed:
-            context.log.info(f"{mapping.source}: {outcome.row_count:,} rows from {', '.join(outcome.landed)}")
-        return dg.MaterializeResult(
-            metadata={
-                "new files": ", ".join(outcome.landed) or "none",
-                "files landed before": len(outcome.known),
-                "files refused": len(outcome.refused),
-                "rows landed": outcome.row_count,
-                "rows refused": outcome.refused_rows,
-                **_standing(tonight, contract),
-                **(
-                    {"warnings": dg.MetadataValue.md("\n".join(f"- {w}" for w in outcome.warnings))}
-                    if outcome.warnings
-                    else {}
-                ),
-            },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="every_file_readable",
-                    passed=not outcome.refused,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata=dict(outcome.refused),
-                )
-            ],
-        )
+        processes = process_for(_new_bytes(tonight, mapping))
+        if processes is None:
+            yield from landed(tonight, context.log, mapping)
+        else:
+            yield from processes.results(landing_work(mapping), tonight, context.log)
 
     return land
 

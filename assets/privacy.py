@@ -33,27 +33,28 @@ def _compute(night: Night) -> Tables:
     return {"privacy.salts": salts, "privacy.suppressions": listed}
 
 
+def privacy_step() -> Step:
+    """The one step of the suppression list and its salt."""
+    return Step(
+        name="suppress",
+        tables=("privacy.salts", "privacy.suppressions"),
+        reads=READS,
+        compute=_compute,
+        made_from={"privacy.salts": ()},
+        column_sources={"privacy.suppressions": ("conformed.consents",)},
+        column_lineage={
+            "privacy.suppressions": {
+                "address_hash": tuple(
+                    (table, column)
+                    for table in ("conformed.consents", "conformed.people")
+                    for column in ("email_normalised", "phone")
+                ),
+                "suppressed_at": (("conformed.consents", "landed_at"),),
+            }
+        },
+    )
+
+
 def privacy_assets() -> list[dg.AssetsDefinition]:
     """The suppression list and its salt."""
-    return [
-        step_asset(
-            Step(
-                name="suppress",
-                tables=("privacy.salts", "privacy.suppressions"),
-                reads=READS,
-                compute=_compute,
-                made_from={"privacy.salts": ()},
-                column_sources={"privacy.suppressions": ("conformed.consents",)},
-                column_lineage={
-                    "privacy.suppressions": {
-                        "address_hash": tuple(
-                            (table, column)
-                            for table in ("conformed.consents", "conformed.people")
-                            for column in ("email_normalised", "phone")
-                        ),
-                        "suppressed_at": (("conformed.consents", "landed_at"),),
-                    }
-                },
-            )
-        )
-    ]
+    return [step_asset(privacy_step())]

@@ -7,6 +7,7 @@ hold comes in parts, each of which passes the gate while it is written; one that
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.apart import process_for, stored_bytes
 from assets.check_words import check_description, check_metadata
 from assets.errands import done_ahead
 from assets.gate_log import gate_log
@@ -278,9 +280,11 @@ def _unchanged(night: Night, step: Step) -> Iterator[dg.AssetCheckResult | dg.Ma
 
 
 def run_step(
-    night: Night, step: Step, log: Callable[[str], None], warn: Callable[[str], None]
+    night: Night, log: logging.Logger, step: Step
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Compute, gate and publish the tables of a step, unless its inputs are those of the live tables.
+
+    A step that reads large tables is done in a process of its own, where the night has any.
 
     Raises
     ------
@@ -289,8 +293,12 @@ def run_step(
     """
     inputs = step.inputs(night)
     if all(night.lake.is_current(table, inputs) for table in step.tables):
-        log(f"{', '.join(step.tables)}: inputs unchanged since the last night, nothing to do")
+        log.info(f"{', '.join(step.tables)}: inputs unchanged since the last night, nothing to do")
         yield from _unchanged(night, step)
+        return
+    processes = process_for(stored_bytes(night, step.all_reads))
+    if processes is not None:
+        yield from processes.results(step.name, night, log)
         return
     noted = len(night.notes)
     staged: Staged | None = done_ahead(step.name)
@@ -300,7 +308,7 @@ def run_step(
         night.say(staged.notes)
     computed: Tables = step.compute(night) if staged is None else {**staged.tables}
     for note in night.notes[noted:]:
-        warn(note)
+        log.warning(note)
     inputs = step.inputs(night, computed)
     models = step.models_used(night, computed)
     missing = set(step.tables) ^ set(computed)
@@ -347,7 +355,7 @@ def run_step(
             except GateStopped as stop:
                 yield from _check_results(contract, gate_log(night.lake, night.run_id).last([table])[table])
                 raise dg.Failure(f"{_NOT_PUBLISHED}{table}: {stop}", allow_retries=False) from stop
-        log(
+        log.info(
             f"{table}: {publication.row_count:,} rows, "
             + (f"version {publication.version}" if publication.is_changed else "content unchanged")
         )
@@ -381,7 +389,7 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
     )
     def run(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         try:
-            yield from run_step(night.of(context), step, context.log.info, context.log.warning)
+            yield from run_step(night.of(context), context.log, step)
         except LakeError:
             raise  # a full disk or a lost connection may pass: Dagster tries again
         except HygieneError as error:

@@ -1,11 +1,13 @@
 """Quality: figures of the night, the limits on them, and the tables that gates write as they go."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.apart import newly_stored_bytes, process_for
 from assets.conformed import TABLES
 from assets.gate_log import QUARANTINE
 from assets.presentation import schema_metadata, table_metadata
@@ -46,6 +48,9 @@ LIMITED = (
     "reconciled.inventory_movements",
     "stewardship.review_queue",
 )
+
+SOURCES_WORK = "limits_of_sources"
+METRICS_WORK = METRICS_TABLE
 
 _MEANING = (
     "Figures of the table held against expectations/limits.yaml and the user's own limits. A broken "
@@ -90,7 +95,7 @@ def _limit_checks(
 
 
 def _evaluated(
-    night: Night, stage: Stage, warn: Callable[[str], None], checks: dict[str, tuple[dg.AssetKey, str]]
+    night: Night, stage: Stage, log: logging.Logger, checks: dict[str, tuple[dg.AssetKey, str]]
 ) -> Iterator[Evaluated]:
     """Measure a stage; its checks, then a failure where a limit stops the night."""
     try:
@@ -100,7 +105,7 @@ def _evaluated(
     except HygieneError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for line in outcome.warnings():
-        warn(f"limit: {line}")
+        log.warning(f"limit: {line}")
     if stage is ENTITIES and not outcome.stopping():
         yield dg.MaterializeResult(
             asset_key=asset_key(METRICS_TABLE), metadata=_metrics_metadata(night, outcome)
@@ -129,11 +134,22 @@ def _metrics_metadata(night: Night, outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def measured_sources(night: Night, log: logging.Logger) -> Iterator[Evaluated]:
+    """Figures and limits of the conformed tables."""
+    return _evaluated(night, SOURCES, log, {table: (asset_key(table), "limits") for table in CONFORMED})
+
+
+def measured_entities(night: Night, log: logging.Logger) -> Iterator[Evaluated]:
+    """Figures and limits of what is made of the conformed tables."""
+    key = asset_key(METRICS_TABLE)
+    return _evaluated(night, ENTITIES, log, {table: (key, _check_name(table)) for table in LIMITED})
+
+
 def _source_limits() -> dg.AssetChecksDefinition:
     """Figures and limits of the sources: one blocking check per conformed table, in one step."""
 
     @dg.multi_asset_check(
-        name="limits_of_sources",
+        name=SOURCES_WORK,
         specs=[
             dg.AssetCheckSpec("limits", asset=asset_key(t), description=_MEANING, blocking=True)
             for t in CONFORMED
@@ -141,8 +157,12 @@ def _source_limits() -> dg.AssetChecksDefinition:
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def limits_of_sources(context: dg.AssetCheckExecutionContext, night: NightResource) -> Any:
-        checks = {table: (asset_key(table), "limits") for table in CONFORMED}
-        yield from _evaluated(night.of(context), SOURCES, context.log.warning, checks)
+        tonight = night.of(context)
+        processes = process_for(newly_stored_bytes(tonight, SOURCES.reads))
+        if processes is None:
+            yield from measured_sources(tonight, context.log)
+        else:
+            yield from processes.results(SOURCES_WORK, tonight, context.log)
 
     return limits_of_sources
 
@@ -171,8 +191,12 @@ def _metrics() -> dg.AssetsDefinition:
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def metrics(context: dg.AssetExecutionContext, night: NightResource) -> Any:
-        checks = {table: (key, _check_name(table)) for table in LIMITED}
-        yield from _evaluated(night.of(context), ENTITIES, context.log.warning, checks)
+        tonight = night.of(context)
+        processes = process_for(newly_stored_bytes(tonight, ENTITIES.reads))
+        if processes is None:
+            yield from measured_entities(tonight, context.log)
+        else:
+            yield from processes.results(METRICS_WORK, tonight, context.log)
 
     return metrics
 

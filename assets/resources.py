@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,24 @@ def started_night(config_path: str | None, run_id: str, started_at: datetime) ->
     night = Night.open(load_config(Path(config_path) if config_path else None), run_id)
     night.started_at = started_at
     return night
+
+
+@dataclass(frozen=True)
+class Run:
+    """What makes a night of a run the same in another process."""
+
+    config_path: str | None
+    run_id: str
+    started_at: datetime
+
+    @classmethod
+    def of(cls, night: Night, config_path: str | None) -> "Run":
+        """The run of a night that was opened from `config_path`."""
+        return cls(config_path, night.run_id, night.started_at)
+
+    def night(self) -> Night:
+        """The night, opened once in a process."""
+        return started_night(self.config_path, self.run_id, self.started_at)
 
 
 def night_of_run(instance: dg.DagsterInstance, run_id: str, config_path: Path | None) -> Night:

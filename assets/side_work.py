@@ -18,7 +18,8 @@ from assets.charts import CHARTS
 from assets.errands import Errands, running_errands
 from assets.gating import gates_beside
 from assets.publication import with_gates
-from assets.staging import Run, draw, prepare, reads_of_errands, stage
+from assets.resources import Run
+from assets.staging import draw, prepare, reads_of_errands, stage
 from crm_hygiene.beside import Beside
 from crm_hygiene.config import Config
 from crm_hygiene.night import Night, mappings_of
@@ -27,6 +28,9 @@ from expectations.engine import prepare_gates
 # Exports of so many bytes in all make a small night.
 MOST_LANDED_BYTES = 32_000_000
 
+# They yield to the process that waits for them only when both cores are busy.
+_NICENESS = 5
+
 
 class SideWork:
     """Two processes that import what they will need while the night begins."""
@@ -34,7 +38,7 @@ class SideWork:
     def __init__(self, config: Config, config_path: Path | None) -> None:
         self._config = config
         self._config_path = str(config_path) if config_path else None
-        self._gates, self._steps = Beside(), Beside()
+        self._gates, self._steps = Beside(_NICENESS), Beside(_NICENESS)
         self._gates.call(prepare_gates)
         self._steps.call(prepare, self._config_path)
 
@@ -47,7 +51,7 @@ class SideWork:
 
         def begin(name: str) -> Future[Any]:
             tonight = night()
-            run = Run(self._config_path, tonight.run_id, tonight.started_at)
+            run = Run.of(tonight, self._config_path)
             if name == CHARTS:
                 return self._steps.call(draw, run)
             return self._steps.call_then(lambda staged: with_gates(tonight, staged), stage, run, name)

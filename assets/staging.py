@@ -5,8 +5,6 @@ What is here reads published tables and writes none. The functions are called in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,21 +16,12 @@ from assets.linked import linked_steps
 from assets.orders import order_steps
 from assets.publication import Staged, Step
 from assets.reconciled import reconciled_steps
-from assets.resources import started_night
+from assets.resources import Run
 from assets.signals import signals_steps
 from crm_hygiene.config import load_config
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import mappings_of
 from crm_hygiene.revision import Revision
-
-
-@dataclass(frozen=True)
-class Run:
-    """What makes a night of a run the same in another process."""
-
-    config_path: str | None
-    run_id: str
-    started_at: datetime
 
 
 def steps_ahead(mappings: dict[str, Mapping]) -> dict[str, Step]:
@@ -65,7 +54,7 @@ def prepare(config_path: str | None) -> None:
 
 def stage(run: Run, name: str) -> Staged | None:
     """Compute the tables of a step; None where it need not run, or where they are too large to hand over."""
-    night = started_night(run.config_path, run.run_id, run.started_at)
+    night = run.night()
     step = _steps(run.config_path)[name]
     inputs = step.inputs(night)
     if all(night.lake.is_current(table, inputs) for table in step.tables):
@@ -78,4 +67,4 @@ def stage(run: Run, name: str) -> Staged | None:
 
 def draw(run: Run) -> Drawn:
     """Draw the charts of both kinds."""
-    return draw_both(started_night(run.config_path, run.run_id, run.started_at))
+    return draw_both(run.night())

@@ -39,16 +39,17 @@ def _compute(night: Night) -> Tables:
     return {"stewardship.review_queue": queue}
 
 
+def stewardship_step() -> Step:
+    """The one step of the review queue."""
+    return Step(
+        name="rank",
+        tables=("stewardship.review_queue",),
+        reads=READS,
+        compute=_compute,
+        column_sources={"stewardship.review_queue": ("linked.questions",)},
+    )
+
+
 def stewardship_assets() -> list[dg.AssetsDefinition]:
     """The review queue."""
-    return [
-        step_asset(
-            Step(
-                name="rank",
-                tables=("stewardship.review_queue",),
-                reads=READS,
-                compute=_compute,
-                column_sources={"stewardship.review_queue": ("linked.questions",)},
-            )
-        )
-    ]
+    return [step_asset(stewardship_step())]

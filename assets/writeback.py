@@ -198,28 +198,29 @@ def _markdown(frame: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def writeback_step() -> Step:
+    """The one step of the plan."""
+    return Step(
+        name="plan_writeback",
+        tables=("writeback.changes",),
+        reads=READS,
+        compute=_compute,
+        extra=_policies,
+        figures={"writeback.changes": _figures},
+        column_lineage={
+            "writeback.changes": {
+                "source": (("conformed.people", "source"), ("conformed.organisations", "source")),
+                "record_id": (
+                    ("conformed.people", "record_id"),
+                    ("conformed.organisations", "record_id"),
+                ),
+                "entity_id": (("golden.contacts", "entity_id"), ("golden.accounts", "entity_id")),
+                "reason": (("golden.provenance", "rule"),),
+            }
+        },
+    )
+
+
 def writeback_assets() -> list[dg.AssetsDefinition]:
     """The plan of changes per target record and field."""
-    return [
-        step_asset(
-            Step(
-                name="plan_writeback",
-                tables=("writeback.changes",),
-                reads=READS,
-                compute=_compute,
-                extra=_policies,
-                figures={"writeback.changes": _figures},
-                column_lineage={
-                    "writeback.changes": {
-                        "source": (("conformed.people", "source"), ("conformed.organisations", "source")),
-                        "record_id": (
-                            ("conformed.people", "record_id"),
-                            ("conformed.organisations", "record_id"),
-                        ),
-                        "entity_id": (("golden.contacts", "entity_id"), ("golden.accounts", "entity_id")),
-                        "reason": (("golden.provenance", "rule"),),
-                    }
-                },
-            )
-        )
-    ]
+    return [step_asset(writeback_step())]

@@ -1,7 +1,8 @@
 """One night in a process of its own: `python -m bench.one_night hygiene.yaml result.json`.
 
-Writes what only this process can tell: of every step its seconds of wall and CPU and its own peak of memory.
-Wall, CPU and memory of the whole are taken by the process that waits for this one (`bench.child`).
+Writes what only this process can tell: of every step its seconds of wall and CPU and its own peak of memory,
+processes that the night begins included. Wall and CPU of the whole are taken by the process that waits for
+this one (`bench.child`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.child import reported
+from bench.process_tree import Peak, cpu_seconds
 
 
 def _peak_mib() -> int:
@@ -34,16 +36,17 @@ def _reset_peak() -> None:
 
 @dataclass
 class StepMeter:
-    """Wall, CPU and peak memory from the start of one step to the start of the next.
+    """Wall, CPU and peak memory (MiB) from the start of one step to the start of the next.
 
-    The night runs in one process, a step after the other, so what is between two starts is the first
+    A night runs one step after the other, so what is between two starts is the first
     step's: its own work, its gate, its commits and what Dagster writes of it.
     """
 
     steps: dict[str, dict[str, float]] = field(default_factory=dict)
     current: str = "start"
     wall: float = field(default_factory=time.perf_counter)
-    cpu: float = field(default_factory=time.process_time)
+    cpu: float = field(default_factory=cpu_seconds)
+    peak: Peak = field(default_factory=Peak)
 
     def __call__(self, step: str, text: str) -> None:
         """Called as a step starts (`text` empty) and as it tells of itself."""
@@ -52,11 +55,11 @@ class StepMeter:
 
     def begin(self, step: str) -> None:
         """End what is running and begin `step`."""
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), cpu_seconds()
         found = self.steps.setdefault(self.current, {"wall_s": 0.0, "cpu_s": 0.0, "peak_mib": 0})
         found["wall_s"] = round(found["wall_s"] + wall - self.wall, 2)
         found["cpu_s"] = round(found["cpu_s"] + cpu - self.cpu, 2)
-        found["peak_mib"] = max(found["peak_mib"], _peak_mib())
+        found["peak_mib"] = max(found["peak_mib"], _peak_mib(), self.peak.taken())
         _reset_peak()
         self.current, self.wall, self.cpu = step, wall, cpu
 

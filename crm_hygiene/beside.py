@@ -1,8 +1,9 @@
 """A process beside this one that calls functions for it, one after another.
 
-What holds the lock of Python (imports, Great Expectations, callables) gains nothing from a thread.
-The process is a fresh interpreter, so it works wherever threads run already, and it ends with the one that
-began it, however that ends. What does not belong here: what is called.
+What holds the lock of Python (imports, Great Expectations, callables) gains nothing from a thread, and what
+took memory gives it back for sure only with its process. The process is a fresh interpreter, so it works
+wherever threads run already, and it ends with the one that began it, however that ends and whatever it is at.
+What does not belong here: what is called.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from crm_hygiene.garbage import few_collections
@@ -26,12 +30,18 @@ T = TypeVar("T")
 # Seconds a process has to end once nobody asks anything of it.
 _PATIENCE = 2.0
 
-# It yields to the process that waits for it only when both cores are busy.
-_NICENESS = 5
+# Seconds at most between two looks at what else there is to see to, while a function tells nothing.
+_MEANWHILE = 1.0
+
+_TOLD, _RETURNED, _RAISED = "told", "returned", "raised"
 
 
 class NotDoneBesideError(Exception):
     """The process has ended, or what was called raised an error; the caller may do the work itself."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Beside:
@@ -40,21 +50,29 @@ class Beside:
     Functions are found by their module and name; arguments and results are pickled (a Polars frame as Arrow
     IPC), so they are for tables of thousands of rows, not of millions.
 
+    Parameters
+    ----------
+    niceness
+        how far it yields to other processes where cores are busy, 0 to 19
+    environment
+        variables beside those of this process
+
     Raises
     ------
     OSError
         if the system gives no process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = 0, **environment: str) -> None:
         ours, theirs = socket.socketpair()
+        path = os.pathsep.join(filter(None, sys.path))
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                [sys.executable, "-m", __name__, str(theirs.fileno()), str(niceness)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": path, **environment},
             )
         self._connection = Connection(ours.detach())
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="beside")
@@ -72,22 +90,72 @@ class Beside:
         """As `call`, and what `after` makes of it in a thread of this process."""
         return self._asking.submit(lambda: after(self._ask(function, arguments)))
 
+    def told_by(
+        self, function: Callable[..., Any], *arguments: Any, meanwhile: Callable[[], None] = _nothing
+    ) -> Iterator[Any]:
+        """What `function(*arguments)` tells through `tell_master` until it returns, in this thread.
+
+        It waits for what was asked before; nothing else may be asked meanwhile. `meanwhile` is called every
+        now and then; an error of it leaves the function running.
+
+        Raises
+        ------
+        NotDoneBesideError
+            if the process has ended or the function raised an error.
+        """
+        self._asking.submit(_nothing).result()
+        yield from self._conversation(function, arguments, meanwhile)
+
     def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        conversation = self._conversation(function, arguments, _nothing)
+        while True:
+            try:
+                next(conversation)
+            except StopIteration as end:
+                return end.value
+
+    def _conversation(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], meanwhile: Callable[[], None]
+    ) -> Generator[Any, None, Any]:
         try:
             asked = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise NotDoneBesideError(f"{function} cannot be handed over: {error}") from error
         try:
             self._connection.send_bytes(asked)
-            is_done, found = pickle.loads(self._connection.recv_bytes())
-        except (OSError, EOFError) as error:
-            raise NotDoneBesideError("the process has ended") from error
-        if not is_done:
-            raise NotDoneBesideError(found)
-        return found
+        except OSError as error:
+            raise NotDoneBesideError(self._end()) from error
+        while True:
+            try:
+                while not self._connection.poll(_MEANWHILE):
+                    meanwhile()
+                kind, content = pickle.loads(self._connection.recv_bytes())
+            except (OSError, EOFError) as error:
+                raise NotDoneBesideError(self._end()) from error
+            if kind == _RETURNED:
+                return content
+            if kind == _RAISED:
+                raise NotDoneBesideError(content)
+            yield content
+
+    def _end(self) -> str:
+        """That the process has ended, and how."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        code = self._process.returncode
+        how = "" if code is None else f" with {code}" if code >= 0 else f", killed by {_signal_name(-code)}"
+        return f"the process has ended{how}"
+
+    def resident_bytes(self) -> int | None:
+        """Memory that the process holds at the moment; None where the system does not tell."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return None
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def close(self) -> None:
-        """End the process; what it has not begun is not done."""
+        """End the process; what it has not begun is not done, what it is at stays as far as it is."""
         self._asking.shutdown(wait=False, cancel_futures=True)
         # Not only closed: a thread may still read from it.
         with socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways, suppress(OSError):
@@ -102,27 +170,78 @@ class Beside:
         self._connection.close()
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class _Master:
+    """The other end, as the process beside it sees it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._one_by_one = threading.Lock()
+        self.asked: SimpleQueue[bytes] = SimpleQueue()
+
+    def send(self, kind: str, content: Any) -> None:
+        """Send something, whole; from any thread."""
+        self.send_pickled(_pickled(kind, content))
+
+    def send_pickled(self, message: bytes) -> None:
+        """Send what `_pickled` gave."""
+        with self._one_by_one:
+            self._connection.send_bytes(message)
+
+    def listen(self) -> None:
+        """Take what is asked; the process ends with its master, even in the middle of a call."""
+        while True:
+            try:
+                self.asked.put(self._connection.recv_bytes())
+            except (OSError, EOFError):
+                os._exit(0)
+
+
+_master: list[_Master] = []
+
+
+def tell_master(message: Any) -> None:
+    """Hand something on while a function is being called by `Beside.told_by`; elsewhere nobody hears it."""
+    for master in _master:
+        master.send(_TOLD, message)
+
+
+def _pickled(kind: str, content: Any) -> bytes:
+    return pickle.dumps((kind, content), pickle.HIGHEST_PROTOCOL)
+
+
 def _answer(asked: bytes) -> bytes:
     try:
         function, arguments = pickle.loads(asked)
-        return pickle.dumps((True, function(*arguments)), pickle.HIGHEST_PROTOCOL)
+        return _pickled(_RETURNED, function(*arguments))
     except Exception as error:  # whatever it is, the caller is told
-        return pickle.dumps((False, f"{type(error).__name__}: {error}"))
+        return _pickled(_RAISED, f"{type(error).__name__}: {error}")
 
 
 def main() -> None:
     """Answer what comes through the socket whose number is given, until its other end is closed."""
     # Ctrl-C reaches every process of the terminal; the one that began this one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICENESS)
-    connection = Connection(int(sys.argv[1]))
+    os.nice(int(sys.argv[2]))
+    master = _Master(Connection(int(sys.argv[1])))
+    _master.append(master)
+    threading.Thread(target=master.listen, name="master", daemon=True).start()
     with few_collections():
         while True:
             try:
-                connection.send_bytes(_answer(connection.recv_bytes()))
-            except (OSError, EOFError):
+                master.send_pickled(_answer(master.asked.get()))
+            except OSError:
                 return
 
 
 if __name__ == "__main__":
-    main()
+    # The module that functions import to tell something is this one, not `__main__`.
+    from crm_hygiene.beside import main as _main
+
+    _main()

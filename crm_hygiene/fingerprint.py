@@ -22,6 +22,7 @@ _SHOWN = frozenset(
         "sample",
         "summary.py",
         "progress.py",
+        "beside.py",
         "upkeep.py",
         "catalog.py",
         "catalog_history.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +50,7 @@ def _land(night: Night, files: dict[str, list[Path]]) -> None:
 
 def _conform(night: Night) -> None:
     for table in TABLES:
-        list(run_step(night, conformed._step(table, night.mappings), lambda _: None, lambda _: None))
+        list(run_step(night, logging.getLogger(), conformed._step(table, night.mappings)))
 
 
 def _tables(night: Night) -> dict[str, pl.DataFrame]:

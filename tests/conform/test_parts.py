@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,7 +158,7 @@ def _whole() -> Iterator[None]:
 
 def _conform(night: Night, table: str) -> list[Any]:
     step = conformed._step(table, night.mappings)
-    return list(run_step(night, step, lambda _: None, lambda _: None))
+    return list(run_step(night, logging.getLogger(), step))
 
 
 def _sorted(frame: pl.DataFrame) -> list[Any]:
@@ -263,7 +264,7 @@ def test_a_part_that_is_stopped_leaves_the_last_version_live(tmp_path: Path) -> 
         step = conformed._step("interactions", night.mappings)
         found: list[Any] = []
         with pytest.raises(dg.Failure) as stopped:
-            found.extend(run_step(night, step, lambda _: None, lambda _: None))
+            found.extend(run_step(night, logging.getLogger(), step))
         assert night.lake.read(interactions).equals(before)
         assert night.lake.version(interactions.table) == version
         assert not any(isinstance(one, dg.MaterializeResult) for one in found)

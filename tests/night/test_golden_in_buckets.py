@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +28,7 @@ def anew(project: Project, patch: pytest.MonkeyPatch, size: int) -> Night:
     shutil.rmtree(project.folder / "lake" / "golden")
     night = Night.open(load_config(project.folder / "hygiene.yaml"))
     patch.setattr(of_lake, "entities_within", lambda _: size)
-    list(run_step(night, assets.golden_step(), lambda _: None, lambda _: None))
+    list(run_step(night, logging.getLogger(), assets.golden_step()))
     return night
 
 

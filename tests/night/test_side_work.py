@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_what_was_computed_of_other_inputs_is_not_used(
     night = Night.open(project.config)
     monkeypatch.setattr(publication, "done_ahead", lambda _: publication.Staged("others", {}, []))
     monkeypatch.setattr(Lake, "is_current", lambda *_: False)
-    told = list(publication.run_step(night, step, lambda _: None, lambda _: None))
+    told = list(publication.run_step(night, logging.getLogger(), step))
     assert len(told) > 1  # an empty dictionary of tables would have failed
 
 

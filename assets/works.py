@@ -1,0 +1,138 @@
+"""What a night can have done in a process of its own, by name, and the doing of it there.
+
+A work yields what Dagster is to get. Everything else that it says goes through the logger it is given and
+through the night's progress; `perform` hands all of it to the process of the night, in its order.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import logging
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.apart import ERROR, LOG, RESULT, TELL
+from assets.audit import CATALOG_WORK, replaced_catalog
+from assets.conformed import conformed_steps
+from assets.golden import golden_step
+from assets.landing import landed, landing_work
+from assets.linked import linked_steps
+from assets.orders import order_steps
+from assets.privacy import privacy_step
+from assets.publication import run_step
+from assets.quality import METRICS_WORK, SOURCES_WORK, measured_entities, measured_sources
+from assets.reconciled import reconciled_steps
+from assets.resources import Run
+from assets.signals import signals_steps
+from assets.stewardship import stewardship_step
+from assets.writeback import writeback_step
+from crm_hygiene.beside import tell_master
+from crm_hygiene.config import load_config
+from crm_hygiene.errors import HygieneError
+from crm_hygiene.lake_tables import OPEN_TABLES
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.night import Night, mappings_of
+from crm_hygiene.progress import LOGGER
+from expectations.engine import prepare_gates
+
+Work = Callable[[Night, logging.Logger], Iterator[Any]]
+
+
+def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
+    """Every work that may be large, by its name."""
+    steps = [
+        *conformed_steps(mappings),
+        *linked_steps(),
+        stewardship_step(),
+        privacy_step(),
+        golden_step(),
+        *order_steps(),
+        *reconciled_steps(),
+        *signals_steps(),
+        writeback_step(),
+    ]
+    return {
+        **{landing_work(mapping): partial(landed, mapping=mapping) for mapping in mappings.values()},
+        **{step.name: partial(run_step, step=step) for step in steps},
+        SOURCES_WORK: measured_sources,
+        METRICS_WORK: measured_entities,
+        CATALOG_WORK: replaced_catalog,
+    }
+
+
+@lru_cache(maxsize=1)
+def _works(config_path: str | None) -> dict[str, Work]:
+    return works(mappings_of(load_config(Path(config_path) if config_path else None)))
+
+
+def prepare(config_path: str | None) -> None:
+    """Import and read what every work needs."""
+    _works(config_path)
+    prepare_gates()
+
+
+class _Handing(logging.Handler):
+    """Hands what is logged to the process of the night."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        tell_master((self._kind, (record.levelno, text) if self._kind == LOG else text))
+
+
+@contextmanager
+def _progress_told() -> Iterator[None]:
+    handler = _Handing(TELL)
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _log() -> logging.Logger:
+    logger = logging.Logger("crm_hygiene.work", logging.INFO)
+    logger.addHandler(_Handing(LOG))
+    return logger
+
+
+def _as_sent(error: BaseException) -> Exception:
+    """The error, its traceback as a note; in words where it is no Exception or cannot be handed over."""
+    sent: Exception = HygieneError(f"{type(error).__name__}: {error}")
+    if isinstance(error, Exception):
+        try:
+            sent = pickle.loads(pickle.dumps(error))
+        except Exception:  # its class takes other arguments than its text, say
+            sent = HygieneError(f"{type(error).__name__}: {error}")
+    sent.add_note("in a process of its own:\n" + "".join(traceback.format_exception(error)))
+    return sent
+
+
+def _check_result(fields: dict[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(**fields)
+
+
+# A named tuple that takes its fields by name only, which pickle does not know.
+copyreg.pickle(dg.AssetCheckResult, lambda result: (_check_result, (result._asdict(),)))
+
+
+def perform(run: Run, name: str) -> None:
+    """Do a work of a run and tell what comes of it, an error included."""
+    OPEN_TABLES.forget()  # other processes have written since this one did its last
+    with _progress_told():
+        try:
+            for result in _works(run.config_path)[name](run.night(), _log()):
+                tell_master((RESULT, result))
+        except BaseException as error:  # a panic of Polars is no Exception
+            tell_master((ERROR, _as_sent(error)))
