@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crm_hygiene.beside import Beside, NotDoneBesideError
+from crm_hygiene.beside import Beside, NotDoneBesideError, tell_master
 
 
 @pytest.fixture
@@ -53,6 +53,31 @@ def test_an_error_there_is_told_and_the_process_goes_on(process: Beside) -> None
     assert process.call(add, 1, 1).result() == 2
 
 
+def _count_to(number: int) -> str:
+    for n in range(number):
+        tell_master(n)
+    time.sleep(1.5)
+    return "nobody asks"
+
+
+def test_what_a_function_tells_comes_as_it_runs(process: Beside) -> None:
+    waited = []
+    process.call(time.sleep, 0.1)
+    assert list(process.told_by(_count_to, 3, meanwhile=lambda: waited.append(1))) == [0, 1, 2]
+    assert waited
+    with pytest.raises(NotDoneBesideError, match="ZeroDivisionError"):
+        list(process.told_by(truediv, 1, 0))
+    # Elsewhere nobody hears it.
+    assert process.call(_count_to, 2).result() == "nobody asks"
+    tell_master(1)
+
+
+def test_how_a_process_ended_is_told(process: Beside) -> None:
+    assert (process.resident_bytes() or 10**7) > 10**6
+    with pytest.raises(NotDoneBesideError, match="the process has ended, killed by SIGKILL"):
+        list(process.told_by(os.kill, process.call(os.getpid).result(), signal.SIGKILL))
+
+
 def test_what_has_not_begun_can_be_taken_back(process: Beside) -> None:
     process.call(time.sleep, 0.5)
     waiting = process.call(add, 1, 1)
@@ -78,12 +103,13 @@ def test_closing_ends_it_in_the_middle_of_a_call() -> None:
         under_way.result()
 
 
-def test_it_ends_with_a_master_that_was_killed() -> None:
+def test_it_ends_in_the_middle_of_a_call_with_a_master_that_was_killed() -> None:
     script = """
 import os, time
 from crm_hygiene.beside import Beside
-print(Beside().call(os.getpid).result(), flush=True)
-time.sleep(60)
+process = Beside()
+print(process.call(os.getpid).result(), flush=True)
+process.call(time.sleep, 60).result()
 """
     with subprocess.Popen(
         [sys.executable, "-c", script],

@@ -70,8 +70,8 @@ def test_a_night_whose_side_work_dies_makes_the_same_tables(
     fresh: Project, undisturbed: Project, done: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Mortal(Beside):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, niceness: int) -> None:
+            super().__init__(niceness)
             os.kill(self.call(os.getpid).result(), signal.SIGKILL)
 
     monkeypatch.setattr(side_work, "Beside", Mortal)
@@ -84,7 +84,7 @@ def test_a_night_whose_side_work_dies_makes_the_same_tables(
 def test_a_night_that_gets_no_process_goes_on_alone(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused() -> Beside:
+    def refused(_: int) -> Beside:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 10**9)
