@@ -14,9 +14,9 @@ from crm_hygiene.golden.inputs import KEYS
 from crm_hygiene.revision import slices
 from crm_hygiene.spill import PutBy, Spill
 
-# Candidates, choices and golden rows of an entity took 3 KB at a million people; two buckets are in work at a
-# time, the next being gathered while fields of the last are chosen.
-_BYTES_OF_ENTITY = 8 * 1024
+# Candidates, choices and golden rows of an entity took 5 KB at a million people; two buckets are in work at a
+# time, the next being gathered while fields of the last are chosen, and what passes between them is copied.
+_BYTES_OF_ENTITY = 16 * 1024
 
 # Conformed rows read at once.
 _READ_ROWS = 250_000
