@@ -9,7 +9,6 @@ import polars as pl
 
 from assets.gating import held_if_small
 from assets.publication import Step, Tables, step_asset
-from crm_hygiene.asof import latest_landing
 from crm_hygiene.contract import contract_of
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.landing import landing_column, landing_contract
@@ -156,12 +155,11 @@ def _compute(night: Night) -> Tables:
         as_read={source: _landed(night, source) for source in sorted(sources)},
         stored={name: night.lake.scan(contract_of(table)) for name, table in _STORED.items()},
     )
-    as_of = latest_landing(people, organisations).date()
     # What landed since tells which deliveries arrived; a field that is on its way is not planned again.
     confirm_deliveries(night)
     withheld = withheld_fields(night.lake)
     changes = contract_of("writeback.changes")
-    parts = plan_parts(inputs, objects, policies, as_of, withheld, children, night.systems)
+    parts = plan_parts(inputs, objects, policies, withheld, children, night.systems)
     return {changes.table: held_if_small(changes, parts)}
 
 

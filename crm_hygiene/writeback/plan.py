@@ -7,7 +7,6 @@ A plan is read before anything is sent; what each kind of change is belongs to `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from itertools import groupby
 
 import polars as pl
@@ -40,7 +39,6 @@ def plan_changes(
     inputs: PlanInputs,
     objects: Sequence[MappedObject],
     policies: Mapping[str, TargetPolicy],
-    as_of: date,
     withheld: pl.DataFrame = NOTHING_WITHHELD,
     children: Sequence[ChildColumn] = (),
     systems: Mapping[str, str] | None = None,
@@ -59,8 +57,6 @@ def plan_changes(
         what the source mappings' `writeback` blocks say (`mapped_objects`).
     policies
         by target; an object that a target's policy does not name is left alone.
-    as_of
-        the day of the latest landing: reasons say that the target was last read on it.
     withheld
         target, object, record_id, column_name of fields that must not be planned now: parked ones, those
         delivered and not yet confirmed; with `after` only a change to that value: what was undone.
@@ -80,7 +76,7 @@ def plan_changes(
         if a mapping names a column that is not shared, holds another system's id or is written twice; if a
         policy names a field that nothing writes.
     """
-    parts = plan_parts(inputs, objects, policies, as_of, withheld, children, systems)
+    parts = plan_parts(inputs, objects, policies, withheld, children, systems)
     contract = contract_of("writeback.changes")
     return pl.concat([contract.empty(), *parts]).sort("change_id", "source")
 
@@ -89,7 +85,6 @@ def plan_parts(
     inputs: PlanInputs,
     objects: Sequence[MappedObject],
     policies: Mapping[str, TargetPolicy],
-    as_of: date,
     withheld: pl.DataFrame = NOTHING_WITHHELD,
     children: Sequence[ChildColumn] = (),
     systems: Mapping[str, str] | None = None,
@@ -103,7 +98,7 @@ def plan_parts(
     homes = {**{m.source: m.home for m in objects}, **(systems or {})}
     sets = record_sets(objects, policies, inputs)
     check_creates(sets)
-    return _published(_planned(sets, inputs, policies, objects, homes, as_of, withheld, children), withheld)
+    return _published(_planned(sets, inputs, policies, objects, homes, withheld, children), withheld)
 
 
 def _planned(
@@ -112,7 +107,6 @@ def _planned(
     policies: Mapping[str, TargetPolicy],
     objects: Sequence[MappedObject],
     homes: Mapping[str, str],
-    as_of: date,
     withheld: pl.DataFrame,
     children: Sequence[ChildColumn],
 ) -> Iterator[pl.DataFrame]:
@@ -125,7 +119,7 @@ def _planned(
         reparents.append(plan_reparents(records, merges[-1], inputs, children, sets))
     moved = gathered(reparents)
     # Where golden links a child elsewhere, that is where it goes.
-    for part in _own(sets, inputs, policies, objects, homes, as_of, merges):
+    for part in _own(sets, inputs, policies, objects, homes, merges):
         yield part
         if not moved.is_empty():
             moved = moved.join(part.select(FIELD_KEY), on=FIELD_KEY, how="anti")
@@ -138,12 +132,11 @@ def _own(
     policies: Mapping[str, TargetPolicy],
     objects: Sequence[MappedObject],
     homes: Mapping[str, str],
-    as_of: date,
     merges: list[pl.DataFrame],
 ) -> Iterator[pl.DataFrame]:
     """What golden would change in the records themselves, and postings."""
     support = {subject: Support(subject, inputs) for subject in _subjects({s.subject for s in sets})}
-    yield from plan_updates(sets, inputs, support, as_of)
+    yield from plan_updates(sets, inputs, support)
     yield gathered(merges)
     # Sources of one object may tell of the same record: their rows are looked at together.
     for (target, name), mine in groupby(sets, key=lambda s: (s.mapped.target, s.mapped.object)):
@@ -152,9 +145,9 @@ def _own(
         for records in mine:
             yield from plan_creates(records, sets, inputs, support[records.subject], homes)
             few += [
-                plan_suppressions(records, inputs, as_of),
-                plan_links(records, sets, inputs, as_of),
-                plan_owners(records, inputs, homes, as_of),
+                plan_suppressions(records, inputs),
+                plan_links(records, sets, inputs),
+                plan_owners(records, inputs, homes),
             ]
         yield gathered(few)
     for target, policy in sorted(policies.items()):

@@ -280,7 +280,7 @@ def test_nothing_outbound_speaks_of_suppressed_people(story: Story) -> None:
     allowed = TargetPolicy.model_validate(
         {"target": "salesforce", "objects": {"Contact": {"default_winner": "golden", "merges": True}}}
     )
-    plan = plan_changes(inputs, [mapped], {"salesforce": allowed}, r.AS_OF.date())
+    plan = plan_changes(inputs, [mapped], {"salesforce": allowed})
     assert suppressed_rows(plan, contacts, frame).is_empty()
     suppressed = set(contacts.filter("is_suppressed")["entity_id"])
     assert {entity for entity, channel, _ in outs(consent) if channel == "email"} == suppressed

@@ -12,7 +12,7 @@ from crm_hygiene.writeback import plan_parts
 from crm_hygiene.writeback.planning import creates
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 
-from .planning.worlds import AS_OF, CHILDREN, OBJECTS, SYSTEMS, World, contact, everything, person
+from .planning.worlds import CHILDREN, OBJECTS, SYSTEMS, World, contact, everything, person
 
 _LAZY = ("given_name", "family_name", "phone")
 
@@ -26,7 +26,7 @@ def _world() -> World:
 
 def _parts(inputs: PlanInputs) -> list[pl.DataFrame]:
     used = everything()
-    return list(plan_parts(inputs, OBJECTS, {used.target: used}, AS_OF, children=CHILDREN, systems=SYSTEMS))
+    return list(plan_parts(inputs, OBJECTS, {used.target: used}, children=CHILDREN, systems=SYSTEMS))
 
 
 def test_parts_hold_the_rows_of_the_plan_each_once_in_the_order_of_their_ids() -> None:

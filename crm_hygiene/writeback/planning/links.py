@@ -6,7 +6,6 @@ Confidence: identity of the person's record x identity of the account's record.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 
 import polars as pl
 
@@ -14,7 +13,7 @@ from crm_hygiene.writeback.planning.as_read import with_landed_text
 from crm_hygiene.writeback.planning.changes import gathered, rows
 from crm_hygiene.writeback.planning.confidence import identity
 from crm_hygiene.writeback.planning.inputs import PlanInputs
-from crm_hygiene.writeback.planning.reasons import with_origin
+from crm_hygiene.writeback.planning.reasons import last_read, with_origin
 from crm_hygiene.writeback.planning.record_set import RecordSet, oldest_first
 
 
@@ -49,9 +48,7 @@ def golden_account(tied: pl.DataFrame, records: RecordSet, inputs: PlanInputs) -
     return joined.select(pl.coalesce("_lead", "_contact").alias("account_entity_id"))["account_entity_id"]
 
 
-def plan_links(
-    records: RecordSet, sets: Sequence[RecordSet], inputs: PlanInputs, as_of: date
-) -> pl.DataFrame:
+def plan_links(records: RecordSet, sets: Sequence[RecordSet], inputs: PlanInputs) -> pl.DataFrame:
     """One row per changeable person record that points at no account, or at another than golden's.
 
     With the winner fill_empty (unless the policy names another for the field) only records that point at
@@ -111,7 +108,7 @@ def plan_links(
             "account_record_id",
             "account_entity_id",
             held,
-            pl.lit(str(as_of)),
+            last_read(told, records, inputs),
         ),
     )
     told = with_landed_text(told, records, inputs, field)

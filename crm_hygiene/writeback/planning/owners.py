@@ -8,7 +8,6 @@ identity of the record.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 import polars as pl
 
@@ -16,7 +15,7 @@ from crm_hygiene.writeback.planning.as_read import with_landed_text
 from crm_hygiene.writeback.planning.changes import as_text, gathered, rows
 from crm_hygiene.writeback.planning.confidence import identity
 from crm_hygiene.writeback.planning.inputs import PlanInputs
-from crm_hygiene.writeback.planning.reasons import with_origin
+from crm_hygiene.writeback.planning.reasons import last_read, with_origin
 from crm_hygiene.writeback.planning.record_set import RecordSet
 
 
@@ -72,9 +71,7 @@ def golden_users(
     return owners.join(users, on="golden_key", how="left", maintain_order="left")["after"]
 
 
-def plan_owners(
-    records: RecordSet, inputs: PlanInputs, systems: Mapping[str, str], as_of: date
-) -> pl.DataFrame:
+def plan_owners(records: RecordSet, inputs: PlanInputs, systems: Mapping[str, str]) -> pl.DataFrame:
     """One row per changeable record whose owner shall be another user of the target.
 
     With the winner fill_empty (unless the policy names another for the field) only records without an
@@ -120,7 +117,7 @@ def plan_owners(
     told = told.with_columns(
         identity(told, inputs.doubts, mapped.source).alias("confidence"),
         column_name=pl.lit(field),
-        reason=pl.format("{}; {} when read on {}", origin, why, pl.lit(str(as_of))),
+        reason=pl.format("{}; {} when read on {}", origin, why, last_read(told, records, inputs)),
     )
     told = with_landed_text(told, records, inputs, field)
     return rows(told, mapped.target, mapped.object, mapped.source, "owner")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import polars as pl
 
 from crm_hygiene.survivorship.pins import PINS
 from crm_hygiene.writeback.planning.inputs import PlanInputs
+from crm_hygiene.writeback.planning.record_set import RecordSet
 
 
 def with_origin(frame: pl.DataFrame, inputs: PlanInputs, table: str, column: str) -> pl.DataFrame:
@@ -36,11 +35,21 @@ def with_origin(frame: pl.DataFrame, inputs: PlanInputs, table: str, column: str
     )
 
 
-def with_reason(frame: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """`frame` (origin, before) plus `reason`: the golden cell, and what the field held."""
+def last_read(frame: pl.DataFrame, records: RecordSet, inputs: PlanInputs) -> pl.Series:
+    """The day (UTC, as text) on which each row of `frame` (with `r`) was last read in its target.
+
+    It is the record's own: a record that did not come again is planned tonight in the words of last night.
+    """
+    landed = inputs.records(records.subject)["landed_at"].gather(frame["r"])
+    return landed.dt.date().cast(pl.String).fill_null("an unknown day").alias("_last_read")
+
+
+def with_reason(frame: pl.DataFrame, records: RecordSet, inputs: PlanInputs) -> pl.DataFrame:
+    """`frame` (origin, before, r) plus `reason`: the golden cell, and what the field held."""
     held = (
         pl.when(pl.col("before").is_null())
-        .then(pl.lit(f"the field was empty when read on {as_of}"))
-        .otherwise(pl.lit(f"the field held another value when read on {as_of}"))
+        .then(pl.lit("the field was empty"))
+        .otherwise(pl.lit("the field held another value"))
     )
-    return frame.with_columns(pl.format("{}; {}", "origin", held).alias("reason")).drop("origin")
+    reason = pl.format("{}; {} when read on {}", "origin", held, last_read(frame, records, inputs))
+    return frame.with_columns(reason.alias("reason")).drop("origin")

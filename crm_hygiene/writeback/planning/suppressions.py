@@ -5,20 +5,19 @@ Nothing ever carries an opt-in. Confidence: identity of the record.
 
 from __future__ import annotations
 
-from datetime import date
-
 import polars as pl
 
 from crm_hygiene.writeback.planning.as_read import with_landed_text
 from crm_hygiene.writeback.planning.changes import gathered, rows
 from crm_hygiene.writeback.planning.confidence import identity
 from crm_hygiene.writeback.planning.inputs import PlanInputs
+from crm_hygiene.writeback.planning.reasons import last_read
 from crm_hygiene.writeback.planning.record_set import RecordSet
 
 _CHANNEL_WORDS = {"email": "e-mail", "phone": "telephone"}
 
 
-def plan_suppressions(records: RecordSet, inputs: PlanInputs, as_of: date) -> pl.DataFrame:
+def plan_suppressions(records: RecordSet, inputs: PlanInputs) -> pl.DataFrame:
     """One row per live record and channel; records that are merged away get theirs too."""
     if not records.policy.suppressions or records.subject != "people":
         return gathered([])
@@ -32,13 +31,13 @@ def plan_suppressions(records: RecordSet, inputs: PlanInputs, as_of: date) -> pl
         if asked.is_empty():
             continue
         words = _CHANNEL_WORDS[channel]
-        reason = f"the person opted out of {words} elsewhere; not stated here when read on {as_of}"
+        reason = f"the person opted out of {words} elsewhere; not stated here when read on {{}}"
         carried = asked.with_columns(
             identity(asked, inputs.doubts, mapped.source).alias("confidence"),
             column_name=pl.lit(field),
             before=pl.lit(None, dtype=pl.String),
             after=pl.lit("true"),
-            reason=pl.lit(reason),
+            reason=pl.format(reason, last_read(asked, records, inputs)),
         )
         carried = with_landed_text(carried, records, inputs, field)
         parts.append(rows(carried, mapped.target, mapped.object, mapped.source, "suppress"))

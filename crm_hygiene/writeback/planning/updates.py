@@ -6,7 +6,6 @@ Confidence: identity of the record x support of the golden cell.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 
 import polars as pl
 
@@ -20,7 +19,7 @@ from crm_hygiene.writeback.planning.record_set import RecordSet
 
 
 def plan_updates(
-    sets: Sequence[RecordSet], inputs: PlanInputs, support: Mapping[Subject, Support], as_of: date
+    sets: Sequence[RecordSet], inputs: PlanInputs, support: Mapping[Subject, Support]
 ) -> Iterator[pl.DataFrame]:
     """One row per field of a changeable record where golden is filled, differs and wins.
 
@@ -39,7 +38,7 @@ def plan_updates(
                 and not (found := _differing(records, column, inputs)).is_empty()
             ]
             if differing:
-                yield gathered(_told(subject, column, differing, inputs, support[subject], as_of))
+                yield gathered(_told(subject, column, differing, inputs, support[subject]))
 
 
 def _differing(records: RecordSet, column: str, inputs: PlanInputs) -> pl.DataFrame:
@@ -69,7 +68,6 @@ def _told(
     differing: Sequence[tuple[RecordSet, pl.DataFrame]],
     inputs: PlanInputs,
     support: Support,
-    as_of: date,
 ) -> list[pl.DataFrame]:
     """Rows of the plan, a frame per record set: with the reason for each change, and how sure it is."""
     asked = pl.concat([found.select("g", "entity_id") for _, found in differing]).unique("g")
@@ -78,7 +76,8 @@ def _told(
     parts = []
     for records, found in differing:
         mapped = records.mapped
-        known = with_reason(found.join(cells, on="g", how="left", maintain_order="left"), as_of)
+        cell = found.join(cells, on="g", how="left", maintain_order="left")
+        known = with_reason(cell, records, inputs)
         sure = identity(known, inputs.doubts, mapped.source) * known["_support"]
         told = known.with_columns(sure.alias("confidence"), column_name=pl.lit(mapped.columns[column]))
         parts.append(rows(told, mapped.target, mapped.object, mapped.source, "update"))

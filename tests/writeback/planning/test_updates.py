@@ -13,7 +13,6 @@ from crm_hygiene.writeback import plan_changes
 
 from .worlds import (
     ACCOUNTS,
-    AS_OF,
     CONTACTS,
     World,
     changes,
@@ -85,11 +84,13 @@ def test_reasons_name_the_golden_cell_and_where_it_comes_from() -> None:
         "table_name": "golden.contacts", "entity_id": "e", "column_name": "given_name", "value": "Jon",
         "source": "hubspot_contacts", "record_id": "77", "rule": "recency",
     }  # fmt: skip
-    here = World([person("1", "e")], contacts=[contact("e", given_name="Jon")], provenance=[origin])
-    assert here.plan(GOLDEN)["reason"].to_list() == [
-        "golden.contacts.given_name from hubspot_contacts 77 by rule recency; "
-        "the field was empty when read on 2024-06-01"
-    ]
+    people = [person("1", "e", landed_at=day(9)), person("2", "e", landed_at=day(11))]
+    here = World(people, contacts=[contact("e", given_name="Jon")], provenance=[origin])
+    cell = "golden.contacts.given_name from hubspot_contacts 77 by rule recency"
+    said = f"{cell}; the field was empty when read on"
+    # Of each record its own last reading: what did not come again is planned in the same words.
+    reasons = dict(here.plan(GOLDEN).select("record_id", "reason").iter_rows())
+    assert reasons == {"1": f"{said} {day(9):%F}", "2": f"{said} {day(11):%F}"}
     bare = replace(here, provenance=[]).plan(GOLDEN)["reason"][0]
     assert bare.startswith("golden.contacts.given_name has a value; ")
     assert "Jon" not in bare
@@ -115,7 +116,7 @@ def planned(
     inputs = replace(here.inputs(), as_read={CONTACTS.source: landed(rows)})
     mapped = CONTACTS.model_copy(update={"nulls": nulls})
     policies = {"salesforce": only(default_winner=winner)}
-    return changes(plan_changes(inputs, [mapped], policies, AS_OF))
+    return changes(plan_changes(inputs, [mapped], policies))
 
 
 def test_before_is_the_text_as_it_landed() -> None:

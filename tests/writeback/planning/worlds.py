@@ -15,7 +15,6 @@ from crm_hygiene.writeback.planning.changes import FIELD_KEY
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 from crm_hygiene.writeback.planning.merges import ChildColumn
 
-AS_OF = date(2024, 6, 1)
 Row = dict[str, Any]
 
 CONTACTS = MappedObject(
@@ -204,7 +203,6 @@ class World:
             self.inputs(),
             OBJECTS if objects is None else objects,
             {used.target: used},
-            AS_OF,
             pl.concat([self.posted, withheld], how="diagonal"),
             CHILDREN,
             SYSTEMS,
