@@ -73,9 +73,10 @@ def test_what_a_function_tells_comes_as_it_runs(process: Beside) -> None:
 
 
 def test_how_a_process_ended_is_told(process: Beside) -> None:
+    pid = process.call(os.getpid).result()
     assert (process.resident_bytes() or 10**7) > 10**6
     with pytest.raises(NotDoneBesideError, match="the process has ended, killed by SIGKILL"):
-        list(process.told_by(os.kill, process.call(os.getpid).result(), signal.SIGKILL))
+        list(process.told_by(os.kill, pid, signal.SIGKILL))
 
 
 def test_what_has_not_begun_can_be_taken_back(process: Beside) -> None:
