@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from crm_hygiene.cash.rules import ReferenceRules
+from crm_hygiene.lookup import Lookup
 
 #: Where an invoice states a reference, best first.
 INVOICE_FIELDS = ("invoice_number", "payment_reference", "purchase_order_number", "serial")
@@ -105,34 +106,18 @@ def _pieces(payments: pl.DataFrame, field: str) -> pl.DataFrame:
     )
 
 
-class _Tokens:
-    """Known tokens, to be asked often for a few texts each: `is_in` would hash all of them at every call."""
-
-    def __init__(self, tokens: pl.Series) -> None:
-        hashes = tokens.hash()
-        order = hashes.arg_sort()
-        self._tokens = tokens.gather(order)
-        self._hashes = hashes.gather(order)
-        # Two tokens of one hash: next to never, but then only one of them would be found.
-        self._is_clear = hashes.n_unique() == tokens.len()
-        self.longest = int(tokens.str.len_chars().max() or 0)  # type: ignore[arg-type]
-
-    def has(self, texts: pl.Series) -> pl.Series:
-        """Whether each of the texts is a token."""
-        if self._tokens.is_empty() or not self._is_clear:
-            return texts.is_in(self._tokens.implode())
-        place = self._hashes.search_sorted(texts.hash()).clip(upper_bound=self._tokens.len() - 1)
-        return self._tokens.gather(place) == texts
-
-
 def _spans(
-    pieces: pl.DataFrame, tokens: _Tokens, prefixes: pl.Series, shapes: pl.Series, rules: ReferenceRules
+    pieces: pl.DataFrame,
+    tokens: Lookup,
+    longest: int,
+    prefixes: pl.Series,
+    shapes: pl.Series,
+    rules: ReferenceRules,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Runs of pieces that are a known token, and runs that only have the shape of an invoice number.
 
-    `prefixes` are the beginnings of tokens of up to `_PREFIX` characters.
+    No token is longer than `longest`; `prefixes` are their beginnings of up to `_PREFIX` characters.
     """
-    longest = min(rules.max_length, tokens.longest)
     run = pieces.with_columns(pl.col("piece").alias("token"), pl.int_range(pl.len()).alias("start"))
     found, strange = [], []
     for size in range(1, rules.max_pieces + 1):
@@ -144,7 +129,7 @@ def _spans(
         if run.is_empty():
             break
         sized = run.select("p", "token", "start", pl.lit(size).alias("size")).filter(_specific(rules))
-        known = sized.filter(tokens.has(sized["token"]))
+        known = sized.filter(tokens.places(sized["token"]).is_not_null())
         found.append(known)
         shape = pl.col("token").str.replace_all(r"\d", "9")
         strange.append(
@@ -209,12 +194,13 @@ def find_references(
     # Bare digits are dates, telephone and customer numbers as well: no shape to go by.
     shapes = number_shapes.filter(pl.col("s").str.contains(r"\p{L}"))["s"].unique()
     prefixes = pl.concat([tokens.str.slice(0, n) for n in range(1, _PREFIX + 1)]).unique()
-    known_tokens = _Tokens(tokens)
+    longest = min(rules.max_length, int(tokens.str.len_chars().max() or 0))  # type: ignore[arg-type]
+    known_tokens = Lookup(tokens)
     spans, strange = [], []
     for offset in range(0, payments.height, CHUNK):
         chunk = payments.slice(offset, CHUNK)
         for rank, field in enumerate(PAYMENT_FIELDS):
-            known, shaped = _spans(_pieces(chunk, field), known_tokens, prefixes, shapes, rules)
+            known, shaped = _spans(_pieces(chunk, field), known_tokens, longest, prefixes, shapes, rules)
             known = _longest_only(known).select("p", "token").unique()
             spans.append(known.with_columns(pl.lit(rank, pl.Int8).alias("field")))
             strange.append(shaped.unique())

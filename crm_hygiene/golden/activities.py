@@ -18,6 +18,7 @@ import polars as pl
 from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.references import resolve, unambiguous
+from crm_hygiene.lookup import Lookup
 
 KEYS = ["source", "record_id"]
 
@@ -105,12 +106,14 @@ def tie_people(
         .drop_nulls()
         .unique()
         .join(unambiguous(owned, "email_normalised", "_by_mail"), on="email_normalised", how="left")
-        .with_columns(_is_known=pl.lit(True))
     )
+    by_mail = Lookup(mailboxes["email_normalised"])
+    sources = interactions.select(pl.col("source").unique()).collect()["source"]
+    themselves = numbered.filter(pl.col("source").is_in(sources.implode()))
     ties, by_person, by_organisation = [], [], []
     for offset in range(0, interactions.select(pl.len()).collect().item(), PART_ROWS):
         part = interactions.slice(offset, PART_ROWS).select(_TYING).collect()
-        tied = _tie(part, mailboxes, numbered, systems)
+        tied = _tie(part, by_mail, mailboxes["_by_mail"], numbered, themselves, systems)
         ties.append(tied.select("person", "person_rule", _key_hashes(tied)))
         by_person.append(_latest(tied, ["person"]))
         by_organisation.append(_latest(tied, ["source", "organisation_record_id"]))
@@ -134,12 +137,24 @@ def _latest_of(parts: list[pl.DataFrame], by: dict[str, type[pl.DataType]]) -> p
 
 
 def _tie(
-    part: pl.DataFrame, mailboxes: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
+    part: pl.DataFrame,
+    by_mail: Lookup,
+    of_mail: pl.Series,
+    members: pl.DataFrame,
+    themselves: pl.DataFrame,
+    systems: Mapping[str, str],
 ) -> pl.DataFrame:
-    """`part`, in its order, with person and person_rule."""
+    """`part`, in its order, with person and person_rule.
+
+    `of_mail` is whose each mailbox is, null where it is nobody's alone; `themselves` are the members that
+    interactions may be.
+    """
     frame = resolve(part, "person_record_id", members, systems, "_by_key")
-    frame = frame.join(mailboxes, on="email_normalised", how="left", maintain_order="left")
-    itself = members.select(*KEYS, _by_record="entity_id").join(part.select(KEYS), on=KEYS, how="semi")
+    place = by_mail.places(frame["email_normalised"])
+    frame = frame.with_columns(
+        of_mail.gather(place).alias("_by_mail"), place.is_not_null().alias("_is_known")
+    )
+    itself = themselves.select(*KEYS, _by_record="entity_id").join(part.select(KEYS), on=KEYS, how="semi")
     frame = frame.join(itself, on=KEYS, how="left", maintain_order="left")
     rule = (
         pl.when(pl.col("_by_key").is_not_null())
