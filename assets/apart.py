@@ -36,6 +36,7 @@ _KEPT_BYTES = 700_000_000
 LOG, TELL, RESULT, ERROR = "log", "tell", "result", "error"
 """Kinds of what `assets.works.perform` tells: (level, text), a text, what Dagster is to get, an exception."""
 
+Work = Callable[[Night, logging.Logger], Iterator[Any]]
 Prepare = Callable[[str | None], None]
 Perform = Callable[[Run, str], None]
 
@@ -62,8 +63,15 @@ class StepProcesses:
         process.call(self._prepare, self._config_path)
         return process
 
-    def results(self, name: str, night: Night, log: logging.Logger) -> Iterator[Any]:
-        """What the step yields for Dagster, done in another process; its log and progress come through here.
+    def taken(self) -> Beside | None:
+        """A process for one step; None where the system gives none."""
+        try:
+            return self._waiting.pop() if self._waiting else self._begun()
+        except OSError:
+            return None
+
+    def results(self, process: Beside, name: str, night: Night, log: logging.Logger) -> Iterator[Any]:
+        """What the step yields for Dagster, done in `process`; its log and progress come through here.
 
         Raises
         ------
@@ -74,7 +82,6 @@ class StepProcesses:
         LakeError
             if the night's lease on the lake was lost.
         """
-        process = self._waiting.pop() if self._waiting else self._begun()
         is_whole = False
         try:
             if not self._waiting:
@@ -141,6 +148,15 @@ def newly_stored_bytes(night: Night, tables: Iterable[str]) -> int:
     return stored_bytes(night, published)
 
 
-def process_for(byte_count: int) -> StepProcesses | None:
-    """Where a step that reads so many bytes is to be done; None: here."""
-    return _current[-1] if _current and byte_count >= LARGE_BYTES else None
+def done(name: str, work: Work, night: Night, log: logging.Logger, reads: Callable[[], int]) -> Iterator[Any]:
+    """What a work yields for Dagster: done in a process of its own if it is large, here if it is not.
+
+    `reads` tells how many bytes it reads; it is asked only where the night has such processes. Where the
+    system gives no process, the work is done here.
+    """
+    processes = _current[-1] if _current and reads() >= LARGE_BYTES else None
+    process = None if processes is None else processes.taken()
+    if processes is None or process is None:
+        yield from work(night, log)
+    else:
+        yield from processes.results(process, name, night, log)

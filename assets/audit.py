@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from assets.apart import newly_stored_bytes, process_for
+from assets.apart import done, newly_stored_bytes
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
@@ -148,10 +149,7 @@ def audit_assets(last: list[str]) -> list[dg.AssetsDefinition]:
     )
     def catalog(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        processes = process_for(newly_stored_bytes(tonight, _in_catalog(tonight)))
-        if processes is None:
-            yield from replaced_catalog(tonight, context.log)
-        else:
-            yield from processes.results(CATALOG_WORK, tonight, context.log)
+        reads = partial(newly_stored_bytes, tonight, _in_catalog(tonight))
+        yield from done(CATALOG_WORK, replaced_catalog, tonight, context.log, reads)
 
     return [runs, catalog]

@@ -128,7 +128,8 @@ def build_defs(
         sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
         resources={"night": _Night(config_path=str(config_path) if config_path else None, is_held=is_held)},
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process
-        # would pay the imports again. What a small night has beside it is `assets.side_work`.
+        # would pay the imports again. What a small night has beside it is `assets.side_work`, where large
+        # steps are done `assets.apart`.
         executor=dg.in_process_executor,
         loggers={"console": console} if console else {},
     )

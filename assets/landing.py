@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from assets.apart import process_for
+from assets.apart import done
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
@@ -104,11 +105,8 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
     )
     def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        processes = process_for(_new_bytes(tonight, mapping))
-        if processes is None:
-            yield from landed(tonight, context.log, mapping)
-        else:
-            yield from processes.results(landing_work(mapping), tonight, context.log)
+        work, reads = partial(landed, mapping=mapping), partial(_new_bytes, tonight, mapping)
+        yield from done(landing_work(mapping), work, tonight, context.log, reads)
 
     return land
 

@@ -11,12 +11,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.apart import process_for, stored_bytes
+from assets.apart import done, stored_bytes
 from assets.check_words import check_description, check_metadata
 from assets.errands import done_ahead
 from assets.gate_log import gate_log
@@ -296,14 +297,19 @@ def run_step(
         log.info(f"{', '.join(step.tables)}: inputs unchanged since the last night, nothing to do")
         yield from _unchanged(night, step)
         return
-    processes = process_for(stored_bytes(night, step.all_reads))
-    if processes is not None:
-        yield from processes.results(step.name, night, log)
-        return
-    noted = len(night.notes)
     staged: Staged | None = done_ahead(step.name)
-    if staged is not None and staged.inputs != inputs:
-        staged = None  # a steward has decided meanwhile
+    if staged is not None and staged.inputs == inputs:
+        yield from make_tables(night, log, step, staged)
+    else:  # not done ahead, or a steward has decided meanwhile
+        reads = partial(stored_bytes, night, step.all_reads)
+        yield from done(step.name, partial(make_tables, step=step), night, log, reads)
+
+
+def make_tables(
+    night: Night, log: logging.Logger, step: Step, staged: Staged | None = None
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    """Compute the tables of a step, unless they are staged, gate and publish them; raises as `run_step`."""
+    noted = len(night.notes)
     if staged is not None:
         night.say(staged.notes)
     computed: Tables = step.compute(night) if staged is None else {**staged.tables}

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.apart import newly_stored_bytes, process_for
+from assets.apart import done, newly_stored_bytes
 from assets.conformed import TABLES
 from assets.gate_log import QUARANTINE
 from assets.presentation import schema_metadata, table_metadata
@@ -158,11 +159,8 @@ def _source_limits() -> dg.AssetChecksDefinition:
     )
     def limits_of_sources(context: dg.AssetCheckExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        processes = process_for(newly_stored_bytes(tonight, SOURCES.reads))
-        if processes is None:
-            yield from measured_sources(tonight, context.log)
-        else:
-            yield from processes.results(SOURCES_WORK, tonight, context.log)
+        reads = partial(newly_stored_bytes, tonight, SOURCES.reads)
+        yield from done(SOURCES_WORK, measured_sources, tonight, context.log, reads)
 
     return limits_of_sources
 
@@ -192,11 +190,8 @@ def _metrics() -> dg.AssetsDefinition:
     )
     def metrics(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        processes = process_for(newly_stored_bytes(tonight, ENTITIES.reads))
-        if processes is None:
-            yield from measured_entities(tonight, context.log)
-        else:
-            yield from processes.results(METRICS_WORK, tonight, context.log)
+        reads = partial(newly_stored_bytes, tonight, ENTITIES.reads)
+        yield from done(METRICS_WORK, measured_entities, tonight, context.log, reads)
 
     return metrics
 

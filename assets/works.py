@@ -10,15 +10,15 @@ import copyreg
 import logging
 import pickle
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from assets.apart import ERROR, LOG, RESULT, TELL
+from assets.apart import ERROR, LOG, RESULT, TELL, Work
 from assets.audit import CATALOG_WORK, replaced_catalog
 from assets.conformed import conformed_steps
 from assets.golden import golden_step
@@ -26,7 +26,7 @@ from assets.landing import landed, landing_work
 from assets.linked import linked_steps
 from assets.orders import order_steps
 from assets.privacy import privacy_step
-from assets.publication import run_step
+from assets.publication import make_tables
 from assets.quality import METRICS_WORK, SOURCES_WORK, measured_entities, measured_sources
 from assets.reconciled import reconciled_steps
 from assets.resources import Run
@@ -38,11 +38,9 @@ from crm_hygiene.config import load_config
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.lake_tables import OPEN_TABLES
 from crm_hygiene.mapping import Mapping
-from crm_hygiene.night import Night, mappings_of
+from crm_hygiene.night import mappings_of
 from crm_hygiene.progress import LOGGER
 from expectations.engine import prepare_gates
-
-Work = Callable[[Night, logging.Logger], Iterator[Any]]
 
 
 def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
@@ -60,7 +58,7 @@ def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
     ]
     return {
         **{landing_work(mapping): partial(landed, mapping=mapping) for mapping in mappings.values()},
-        **{step.name: partial(run_step, step=step) for step in steps},
+        **{step.name: partial(make_tables, step=step) for step in steps},
         SOURCES_WORK: measured_sources,
         METRICS_WORK: measured_entities,
         CATALOG_WORK: replaced_catalog,
@@ -110,11 +108,9 @@ def _log() -> logging.Logger:
 def _as_sent(error: BaseException) -> Exception:
     """The error, its traceback as a note; in words where it is no Exception or cannot be handed over."""
     sent: Exception = HygieneError(f"{type(error).__name__}: {error}")
-    if isinstance(error, Exception):
-        try:
-            sent = pickle.loads(pickle.dumps(error))
-        except Exception:  # its class takes other arguments than its text, say
-            sent = HygieneError(f"{type(error).__name__}: {error}")
+    # Not every class can be made again of what it tells pickle.
+    with suppress(Exception):
+        sent = pickle.loads(pickle.dumps(error)) if isinstance(error, Exception) else sent
     sent.add_note("in a process of its own:\n" + "".join(traceback.format_exception(error)))
     return sent
 

@@ -17,14 +17,14 @@ import dagster as dg
 import pytest
 
 from assets import apart
-from assets.apart import StepProcesses, process_for, steps_apart
+from assets.apart import StepProcesses, done, steps_apart
 from assets.resources import Run
 from assets.works import perform as perform_work
 from assets.works import works
 from crm_hygiene import lease
 from crm_hygiene.beside import Beside
 from crm_hygiene.config import Config
-from crm_hygiene.errors import ConfigurationError, GateStopped, HygieneError, LakeError
+from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.lake import Lake
 from crm_hygiene.night import Night
 from crm_hygiene.progress import LOGGER, tell
@@ -117,7 +117,13 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
 
 
 def _results(processes: StepProcesses, name: str, night: Night) -> list[Any]:
-    return list(processes.results(name, night, logging.getLogger("test")))
+    return list(_told(processes, name, night))
+
+
+def _told(processes: StepProcesses, name: str, night: Night) -> Iterator[Any]:
+    process = processes.taken()
+    assert process is not None
+    return processes.results(process, name, night, logging.getLogger("test"))
 
 
 def _has_ended(pid: int) -> bool:
@@ -131,7 +137,7 @@ def test_results_log_and_progress_come_in_their_order(
 ) -> None:
     said = []
     with caplog.at_level(logging.INFO), caplog.at_level(logging.INFO, LOGGER):
-        for result in processes.results("talkative", night, logging.getLogger("test")):
+        for result in _told(processes, "talkative", night):
             said.append((type(result).__name__, [r.getMessage() for r in caplog.records]))
     assert said == [
         ("MaterializeResult", ["about to read", "reading: 1 of 2 files"]),
@@ -194,7 +200,7 @@ def test_a_process_is_used_again_until_it_holds_much(
 
 def test_whoever_stops_listening_ends_the_process_and_its_files(night: Night) -> None:
     processes = StepProcesses("hygiene.yaml", _prepare, perform)
-    results = processes.results("endless", night, logging.getLogger("test"))
+    results = _told(processes, "endless", night)
     pid, folder = next(results)
     assert Path(folder, "put by").exists()
     results.close()  # type: ignore[attr-defined]
@@ -210,7 +216,7 @@ def test_a_lost_lease_ends_the_process(
         def check(self) -> None:
             raise LakeError("lost")
 
-    results = processes.results("endless", night, logging.getLogger("test"))
+    results = _told(processes, "endless", night)
     pid, _ = next(results)
     monkeypatch.setitem(lease._held, night.config.lake_uri, [Lost()])
     with pytest.raises(LakeError, match="lost"):
@@ -233,12 +239,37 @@ def test_without_memory_for_a_process_in_waiting_a_step_is_done(
     assert _results(processes, "pid", night)
 
 
-def test_small_steps_are_done_here(processes: StepProcesses) -> None:
-    assert process_for(apart.LARGE_BYTES) is None
+def _here(night: Night, log: logging.Logger) -> Iterator[Any]:
+    yield "here", os.getpid()
+
+
+def test_large_works_are_done_elsewhere_where_a_night_has_processes(
+    processes: StepProcesses, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def pid(byte_count: int) -> Any:
+        def reads() -> int:
+            asked.append(byte_count)
+            return byte_count
+
+        ((_, found),) = done("pid", _here, night, logging.getLogger("test"), reads)
+        return found
+
+    assert pid(apart.LARGE_BYTES) == os.getpid()
+    assert not asked  # nobody needs to know
     with steps_apart(processes):
-        assert process_for(apart.LARGE_BYTES - 1) is None
-        assert process_for(apart.LARGE_BYTES) is processes
-    assert process_for(apart.LARGE_BYTES) is None
+        assert pid(apart.LARGE_BYTES - 1) == os.getpid()
+        assert pid(apart.LARGE_BYTES) != os.getpid()
+        while processes._waiting:
+            processes._waiting.pop().close()
+
+        def refused(**_: str) -> Beside:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        monkeypatch.setattr(apart, "Beside", refused)
+        assert pid(apart.LARGE_BYTES) == os.getpid()
+    assert pid(apart.LARGE_BYTES) == os.getpid()
 
 
 def test_every_large_asset_has_a_work() -> None:
@@ -252,5 +283,3 @@ def test_every_large_asset_has_a_work() -> None:
     small = {"column_lineage", "charts__linkage", "report__html", "audit__runs", "landing__files"}
     named = {name.replace(".", "__") for name in found}
     assert steps - small == (named - {"catalog"}) | {"catalog__duckdb"}
-    with pytest.raises(ConfigurationError):
-        Night.open(Config(rules={"cash": Path("missing.yaml")}))
