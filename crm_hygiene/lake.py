@@ -44,7 +44,6 @@ from crm_hygiene.lake_versions import (
     TableVersion,
     row_versions,
     state_of,
-    statistics_of,
 )
 from crm_hygiene.lease import LeaseTable, check_held
 
@@ -161,11 +160,7 @@ class Lake:
     def statistics(self, table: str) -> Statistics | None:
         """Rows, bytes, files and nulls of the live version, from the log alone; None if there is none."""
         found = self._open(table)
-        if found is None:
-            return None
-        files = pl.from_arrow(pa.table(found.delta.get_add_actions(flatten=True)))
-        assert isinstance(files, pl.DataFrame)
-        return statistics_of(found.version, files)
+        return None if found is None else found.statistics
 
     def file_uris(self, table: str, version: int | None = None) -> list[str]:
         """Parquet files of a version, by default the live one."""

@@ -19,7 +19,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from crm_hygiene.lake_versions import Statistics, statistics_of
 
 FRESH_SECONDS = 1.0
 
@@ -71,6 +77,13 @@ class OpenTable:
             # numbered as if the first were this one.
             self._last_commit = {**self.delta.history(1)[-1], "version": self.version}
         return self._last_commit
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Rows, bytes, files and nulls of this version, from the log alone."""
+        files = pl.from_arrow(pa.table(self.delta.get_add_actions(flatten=True)))
+        assert isinstance(files, pl.DataFrame)
+        return statistics_of(self.version, files)
 
     def commits(self) -> list[dict[str, Any]]:
         """The commits up to this version that the log still tells, newest first, each with its `version`."""
