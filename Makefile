@@ -33,7 +33,7 @@ test: $(VENV)/ready  ## the tests but for the long ones, properties on fewer exa
 	$(PYTEST) -m "not long"
 
 test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale; properties on all examples
-	$(PYTEST) --hypothesis-profile thorough
+	$(PYTEST) --hypothesis-profile thorough --durations 40
 
 check: $(VENV)/ready  ## format, lint, types, layering, definitions
 	$(BIN)/ruff format --check .

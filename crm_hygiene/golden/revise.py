@@ -144,6 +144,7 @@ def revise_golden(
         firms_touched, before.organisation_members, here.organisation_members
     ):
         return None
+    del before, traced_before  # what only the night before held is not kept while everything is built
     doubts, pins = uniqueness(now.questions.collect()), now.pins.collect()
     is_person = pl.col("entity_id").is_in(persons_touched.implode())
     is_firm = pl.col("entity_id").is_in(firms_touched.implode())

@@ -10,8 +10,6 @@ import polars as pl
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 from crm_hygiene.writeback.planning.record_set import RecordSet
 
-_PLACE = {"file": "_file", "row_number": "_row_number", "landed_at": "_landed_at"}
-
 
 def with_landed_text(
     differing: pl.DataFrame, records: RecordSet, inputs: PlanInputs, vendor_column: str
@@ -20,21 +18,15 @@ def with_landed_text(
 
     Where the source's landing lacks the column (or was not given) the standardised text stays.
     """
-    landed = inputs.as_read.get(records.mapped.source)
-    held = inputs.records(records.subject)
-    if landed is None or differing.is_empty() or not set(_PLACE) <= set(held.columns):
+    if differing.is_empty():
         return differing
-    if vendor_column not in landed.collect_schema():
+    landed = inputs.landed(records.subject, records.mapped.source, vendor_column)
+    if landed is None:
         return differing
-    places = differing.select("r").hstack(held.select(*_PLACE)[differing["r"]])
-    wanted = landed.select(*_PLACE.values(), pl.col(vendor_column).alias("_landed"))
-    # Landing keeps every night's file; only the rows behind the differing records are taken from it.
-    text = (
-        wanted.join(places.rename(_PLACE).lazy(), on=list(_PLACE.values()), how="inner")
-        .select("r", pl.when(~pl.col("_landed").is_in(["", *records.mapped.nulls])).then("_landed"))
-        .unique("r", keep="any")
-        .collect()
+    place = landed.place.gather(differing["r"])
+    is_none = pl.col("_landed").is_in(["", *records.mapped.nulls])
+    read = differing.with_columns(
+        landed.texts(vendor_column).gather(place).alias("_landed"), place.is_not_null().alias("_is_read")
     )
-    found = differing.join(text.with_columns(_is_read=True), on="r", how="left", maintain_order="left")
-    before = pl.when(pl.col("_is_read")).then("_landed").otherwise("before")
-    return found.with_columns(before.alias("before")).drop("_landed", "_is_read")
+    before = pl.when("_is_read").then(pl.when(~is_none).then("_landed")).otherwise("before")
+    return read.with_columns(before.alias("before")).drop("_landed", "_is_read")

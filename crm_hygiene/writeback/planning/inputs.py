@@ -10,6 +10,7 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.writeback.mapped_object import Subject
+from crm_hygiene.writeback.planning.landed_rows import PLACE, LandedRows
 
 #: Conformed tables whose records may point at records of a target.
 CHILD_TABLES = ("people", "organisations", "opportunities", "interactions")
@@ -72,6 +73,9 @@ class PlanInputs:
     as_read: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
     stored: Mapping[str, pl.LazyFrame] = field(default_factory=dict)
     _last_read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _landed: dict[tuple[Subject, str], LandedRows] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def records(self, subject: Subject) -> pl.DataFrame:
         """The conformed records of a subject."""
@@ -93,6 +97,15 @@ class PlanInputs:
         """One column of the golden rows of a subject, in their order; None if they have no such column."""
         table = "contacts" if subject == "people" else "accounts"
         return self._cells(table, self.golden(subject), column)
+
+    def landed(self, subject: Subject, source: str, column: str) -> LandedRows | None:
+        """The landed rows behind the records of a source; None where they do not tell of `column`."""
+        rows, records = self.as_read.get(source), self.records(subject)
+        if rows is None or not set(PLACE) <= set(records.columns) or column not in rows.collect_schema():
+            return None
+        if (subject, source) not in self._landed:
+            self._landed[subject, source] = LandedRows.of(rows, records, source)
+        return self._landed[subject, source]
 
     def _cells(self, table: str, frame: pl.DataFrame, column: str) -> pl.Series | None:
         if column in frame.columns:
