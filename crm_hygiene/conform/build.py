@@ -13,6 +13,7 @@ from crm_hygiene.conform.document_lines import DOCUMENT_OF, lines_of_latest
 from crm_hygiene.conform.field_times import PREFIX, with_field_times
 from crm_hygiene.conform.standard import plain, standardise_sources
 from crm_hygiene.contract import Contract, contract_of
+from crm_hygiene.garbage import collect_young
 from crm_hygiene.landing import landing_column, landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
@@ -272,7 +273,10 @@ def conform_rows(
     for mapping, rows in standing:
         held.append((mapping, rows))
         if sum(part.height for _, part in held) >= together:
-            yield _conformed(contract, held)
+            conformed = _conformed(contract, held)
+            # phonenumbers keeps its exceptions, and they the rows of whoever called it.
+            collect_young()
+            yield conformed
             held = []
     if held:
         yield _conformed(contract, held)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -191,6 +193,42 @@ def test_parts_are_the_whole(table: str, seed: int) -> None:
         places = [part.select("source", "record_id").drop_nulls().unique() for part in found]
         together = pl.concat([empty.select("source", "record_id"), *places])
         assert not together.is_duplicated().any()
+
+
+_DIALLED = """
+source: dialled
+system: calls
+object: call
+files: ["dialled.csv"]
+required: [id]
+taught: Numbers of no country.
+tables:
+  people:
+    record_id: id
+    person_kind: {constant: contact}
+    phone: phone
+"""
+
+
+def test_a_part_is_let_go_though_a_library_keeps_its_exceptions(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "dialled.yaml").write_text(_DIALLED, encoding="utf-8")
+    night = _night(tmp_path, 0)
+    path = night.config.landing_folder / "dialled.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("id,phone\n" + "".join(f"{n},+999 1234 {n}\n" for n in range(4)), encoding="utf-8")
+    land_source(night, night.mappings["dialled"], [path])
+    made = []
+    gc.disable()  # as good as: nights look for garbage rarely
+    try:
+        with mock.patch.object(parts, "_PART_ROWS", 1), mock.patch.object(parts, "_CONFORMED_ROWS", 1):
+            for part in conform_parts(night, "people"):
+                made.append(weakref.ref(part))
+                del part
+                assert all(ref() is None for ref in made[:-1])
+    finally:
+        gc.enable()
+    assert len(made) == 4
 
 
 @pytest.mark.parametrize("table", TABLES)
