@@ -194,11 +194,16 @@ class Lake:
         return CommitProperties(custom_metadata=metadata, app_transactions=transactions)
 
     def _ensure(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
-        """The table as it stands now, opened to be written, created with its constraints where it is missing.
+        """The table as it stands now, opened to be written, created with its constraints where it is missing."""
+        return _one_after_another(lambda: self._ensured(contract, metadata))
+
+    def _ensured(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
+        """`_ensure`, but for an `OvertakenError` where another process makes the table at the same time.
 
         Delta takes no constraints in the commit that creates a table.
         """
         delta = self._fresh(contract.table)
+        found = None if delta is None else delta.version()
         address = self.table_uri(contract.table)
         constraints = contract.constraints()
         try:
@@ -220,7 +225,10 @@ class Lake:
             for name in outdated(delta.metadata().configuration, constraints):
                 delta.alter.drop_constraint(name)
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
+            now = self._fresh(contract.table)
+            is_overtaken = now is not None and now.version() != found
+            kind = OvertakenError if is_overtaken else LakeError
+            raise kind(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
         return delta
 
     def _stream(

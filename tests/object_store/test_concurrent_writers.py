@@ -58,6 +58,12 @@ def test_appends(uri: str) -> None:
     assert Lake(uri).read(RUNS)["run_id"].to_list() == expected
 
 
+def test_appends_to_a_table_that_all_of_them_make(uri: str) -> None:
+    _at_once(uri, "append", 2)
+    expected = sorted(f"w{n}-{i}" for n in range(_WRITERS) for i in range(2))
+    assert Lake(uri).read(RUNS)["run_id"].to_list() == expected
+
+
 def test_the_same_append_by_all_of_them_is_one(uri: str) -> None:
     Lake(uri).publish(RUNS, runs("first"), {"run_id": "r"})
     said = _at_once(uri, "append_same", 3)
