@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.apart import StepProcesses, steps_apart
+from assets.apart import NO_EARLY, StepProcesses, steps_apart
 from assets.audit import audit_assets
 from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
 from assets.charts import charts_assets
@@ -27,9 +27,9 @@ from assets.resources import NightResource
 from assets.signals import signals_assets
 from assets.stewardship import stewardship_assets
 from assets.upkeep import upkeep_job, upkeep_schedule
-from assets.works import perform, prepare
+from assets.works import early_works, perform, prepare
 from assets.writeback import writeback_assets
-from crm_hygiene.config import Config
+from crm_hygiene.config import Config, load_config
 from crm_hygiene.night import mappings_of
 from crm_hygiene.quality import load_limits
 
@@ -53,15 +53,28 @@ class _Night(NightResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[NightResource]:
-        with super().yield_for_execution(context), _large_steps_apart(self.config_path):
+        with super().yield_for_execution(context), _large_steps_apart(self.config_path, context.run):
             yield self
 
 
-def _large_steps_apart(config_path: str | None) -> AbstractContextManager[None]:
+def _large_steps_apart(config_path: str | None, run: dg.DagsterRun | None) -> AbstractContextManager[None]:
     # A process is handed its end of a socket by number.
     if os.name != "posix":
         return nullcontext()
-    return steps_apart(StepProcesses(config_path, prepare, perform))
+    early = NO_EARLY
+    if _is_whole_night(run) and (os.cpu_count() or 1) >= 2:
+        config = load_config(Path(config_path) if config_path else None)
+        early = early_works(mappings_of(config))
+    return steps_apart(StepProcesses(config_path, prepare, perform, early))
+
+
+def _is_whole_night(run: dg.DagsterRun | None) -> bool:
+    """Whether every step will have its turn: a part of a night makes nothing that was not asked for."""
+    return (
+        run is not None
+        and run.job_name == JOB
+        and not (run.asset_selection or run.step_keys_to_execute or run.resolved_op_selection)
+    )
 
 
 def build_defs(

@@ -36,7 +36,7 @@ def landing_work(mapping: Mapping) -> str:
     return landing_contract(mapping).table
 
 
-def _new_bytes(night: Night, mapping: Mapping) -> int:
+def new_bytes(night: Night, mapping: Mapping) -> int:
     """Bytes of the source's exports that are newer than the last night's catalog."""
     catalog = night.config.catalog_path
     replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
@@ -105,7 +105,7 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
     )
     def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        work, reads = partial(landed, mapping=mapping), partial(_new_bytes, tonight, mapping)
+        work, reads = partial(landed, mapping=mapping), partial(new_bytes, tonight, mapping)
         yield from done(landing_work(mapping), work, tonight, context.log, reads)
 
     return land

@@ -18,15 +18,16 @@ from typing import Any
 
 import dagster as dg
 
-from assets.apart import ERROR, LOG, RESULT, TELL, Work
+from assets.apart import ERROR, LOG, RESULT, TELL, Work, is_large, stored_bytes
 from assets.audit import CATALOG_WORK, replaced_catalog
 from assets.conformed import conformed_steps
+from assets.early import Early
 from assets.golden import golden_step
-from assets.landing import landed, landing_work
+from assets.landing import landed, landing_work, new_bytes
 from assets.linked import linked_steps
 from assets.orders import order_steps
 from assets.privacy import privacy_step
-from assets.publication import make_tables
+from assets.publication import Step, make_tables
 from assets.quality import METRICS_WORK, SOURCES_WORK, measured_entities, measured_sources
 from assets.reconciled import reconciled_steps
 from assets.resources import Run
@@ -38,7 +39,7 @@ from crm_hygiene.config import load_config
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.lake_tables import OPEN_TABLES
 from crm_hygiene.mapping import Mapping
-from crm_hygiene.night import mappings_of
+from crm_hygiene.night import Night, mappings_of
 from crm_hygiene.progress import LOGGER
 from expectations.engine import prepare_gates
 
@@ -63,6 +64,28 @@ def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
         METRICS_WORK: measured_entities,
         CATALOG_WORK: replaced_catalog,
     }
+
+
+def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
+    """Works that read nothing but exports and landed tables: they may be begun ahead of their turn."""
+
+    def lands_much(night: Night, mapping: Mapping) -> bool:
+        return is_large(new_bytes(night, mapping))
+
+    def has_much_to_do(night: Night, step: Step) -> bool:
+        inputs = step.inputs(night)
+        is_current = all(night.lake.is_current(table, inputs) for table in step.tables)
+        return not is_current and is_large(stored_bytes(night, step.all_reads))
+
+    landing = {
+        landing_work(mapping): Early(frozenset(), partial(lands_much, mapping=mapping))
+        for mapping in mappings.values()
+    }
+    conforming = {
+        step.name: Early(frozenset(step.all_reads), partial(has_much_to_do, step=step))
+        for step in sorted(conformed_steps(mappings), key=lambda step: -step.priority)
+    }
+    return landing | conforming
 
 
 @lru_cache(maxsize=1)

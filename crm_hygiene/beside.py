@@ -76,6 +76,7 @@ class Beside:
             )
         self._connection = Connection(ours.detach())
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        self._closing = threading.Lock()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """What `function(*arguments)` returns there; it can be cancelled while others are before it.
@@ -155,7 +156,15 @@ class Beside:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def close(self) -> None:
-        """End the process; what it has not begun is not done, what it is at stays as far as it is."""
+        """End the process; what it has not begun is not done, what it is at stays as far as it is.
+
+        From any thread, and more than once.
+        """
+        with self._closing:
+            if not self._connection.closed:
+                self._close()
+
+    def _close(self) -> None:
         self._asking.shutdown(wait=False, cancel_futures=True)
         # Not only closed: a thread may still read from it.
         with socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways, suppress(OSError):

@@ -194,7 +194,7 @@ class Lake:
         return CommitProperties(custom_metadata=metadata, app_transactions=transactions)
 
     def _ensure(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:
-        """The table as it stands now, opened to be written, created with its constraints where it is missing."""
+        """The table as it stands now, opened to be written, made with its constraints where it is missing."""
         return _one_after_another(lambda: self._ensured(contract, metadata))
 
     def _ensured(self, contract: Contract, metadata: dict[str, str]) -> DeltaTable:

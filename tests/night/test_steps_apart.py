@@ -7,10 +7,12 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assets import apart
+from assets.early import BegunWork
 from assets.night import run_night
 from crm_hygiene.beside import Beside
 
@@ -43,9 +45,18 @@ def test_steps_apart_make_the_same_tables(
     undisturbed: Project, tmp_path: Path, begun: list[Beside], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apart, "_KEPT_BYTES", 500_000_000)
+    ahead = []
+
+    class Counted(BegunWork):
+        def __init__(self, *given: Any) -> None:
+            ahead.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr(apart, "BegunWork", Counted)
     project = undisturbed.exports(tmp_path)
     outcome = project.night()
     assert outcome.is_success, outcome.failures
+    assert len(ahead) > 5
     without = ("run_id", "rules")
     found, expected = (p.contents(OUTCOME + BESIDE_ROWS, without) for p in (project, undisturbed))
     assert found == expected

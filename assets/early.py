@@ -1,0 +1,178 @@
+"""Works begun ahead of their turn, in a process beside the step that is under way.
+
+Dagster runs one step after another, and many of them keep one core busy: a bank's statement is read for
+minutes, while nobody lands or conforms anything else. Works that read nothing but exports and landed tables
+may be begun before their turn comes: one at a time, and one more where the night waits for one that was. They
+commit what they make as they would in their turn; what they tell Dagster waits until then, and so does an
+error.
+
+What does not belong here: which works these are (`assets.works`), and processes (`assets.apart`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from crm_hygiene.beside import Beside, NotDoneBesideError
+from crm_hygiene.errors import HygieneError
+from crm_hygiene.night import Night
+
+# Seconds at most between two looks at what else there is to see to, while a work tells nothing.
+_MEANWHILE = 1.0
+
+# Seconds for a thread to notice that its process has ended.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Early:
+    """What has to be there before a work can begin ahead of its turn, and whether it should.
+
+    Attributes
+    ----------
+    reads
+        tables that the night publishes before.
+    is_worthwhile
+        whether there is something to do, and it is large; asked once they are published.
+    """
+
+    reads: frozenset[str]
+    is_worthwhile: Callable[[Night], bool]
+
+
+class BegunWork:
+    """A work under way in a process; what it tells is kept until it is asked for.
+
+    Parameters
+    ----------
+    told
+        what it tells, as of `Beside.told_by`.
+    heard
+        called with each message as it comes, in another thread.
+    ended
+        called with the process and whether the work came to its end, in another thread.
+    """
+
+    def __init__(
+        self,
+        process: Beside,
+        told: Iterator[Any],
+        heard: Callable[[Any], None],
+        ended: Callable[[Beside, bool], None],
+    ) -> None:
+        self._process = process
+        self._told: SimpleQueue[Any] = SimpleQueue()
+        self._heard, self._ended = heard, ended
+        self._end = object()
+        self._listener = Thread(target=self._listen, args=(told,), name="begun ahead", daemon=True)
+        self._listener.start()
+
+    def _listen(self, told: Iterator[Any]) -> None:
+        last: Any = self._end
+        try:
+            for message in told:
+                self._heard(message)
+                self._told.put(message)
+        except NotDoneBesideError as error:
+            last = error
+        finally:
+            self._ended(self._process, last is self._end)
+            self._told.put(last)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._listener.is_alive()
+
+    def told(self, meanwhile: Callable[[], None]) -> Iterator[Any]:
+        """What it has told and tells until it ends; `meanwhile` is called now and then.
+
+        Raises
+        ------
+        NotDoneBesideError
+            if its process has ended.
+        """
+        while True:
+            try:
+                message = self._told.get(timeout=_MEANWHILE)
+            except Empty:
+                meanwhile()
+                continue
+            if message is self._end:
+                return
+            if isinstance(message, NotDoneBesideError):
+                raise message
+            yield message
+
+    def stop(self) -> None:
+        """End its process, if it is still at it."""
+        if self.is_under_way:
+            self._process.close()
+            self._listener.join(_PATIENCE)
+
+
+class EarlyWorks:
+    """Which works may be begun ahead of their turn, and those that were.
+
+    Parameters
+    ----------
+    early
+        by the work's name, in the order of their turns.
+    begin
+        begins a work; None where there is no process for it.
+    """
+
+    def __init__(self, early: Mapping[str, Early], begin: Callable[[Night, str], BegunWork | None]) -> None:
+        self._known = frozenset(early)
+        self._left = dict(early)
+        self._begin = begin
+        self._published: set[str] = set()
+        self._begun: dict[str, BegunWork] = {}
+
+    def concerns(self, name: str) -> bool:
+        """Whether the work is one of these, whatever became of it."""
+        return name in self._known
+
+    def is_begun(self, name: str) -> bool:
+        """Whether the work was begun and its turn has not come yet."""
+        return name in self._begun
+
+    def take(self, name: str) -> BegunWork | None:
+        """The work whose turn has come, if it was begun; if not, it will not be."""
+        self._left.pop(name, None)
+        return self._begun.pop(name, None)
+
+    def is_published(self, table: str) -> None:
+        """To be told of each table that is live; from any thread."""
+        self._published.add(table)
+
+    def begin_next(self, night: Night) -> None:
+        """Begin the next work that can be, unless one whose turn is yet to come is still under way."""
+        if any(work.is_under_way for work in self._begun.values()):
+            return
+        for name in [name for name, early in self._left.items() if early.reads <= self._published]:
+            if not self._is_worthwhile(name, night):
+                del self._left[name]
+                continue
+            begun = self._begin(night, name)
+            if begun is not None:
+                del self._left[name]
+                self._begun[name] = begun
+            return
+
+    def _is_worthwhile(self, name: str, night: Night) -> bool:
+        # What is wrong with a work is told in its turn.
+        with suppress(HygieneError):
+            return self._left[name].is_worthwhile(night)
+        return False
+
+    def close(self) -> None:
+        """End what is under way."""
+        self._left.clear()
+        while self._begun:
+            self._begun.popitem()[1].stop()

@@ -1,0 +1,211 @@
+"""Works begun ahead of their turn: which, when, and what the night sees of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from test_apart import _has_ended, _prepare, perform
+
+# Found by name as fixtures.
+from test_apart import night as night
+
+from assets import apart
+from assets.apart import StepProcesses, done, is_begun_ahead, steps_apart
+from assets.early import BegunWork, Early, EarlyWorks
+from assets.job import JOB, build_defs
+from assets.landing import landing_work
+from assets.works import early_works
+from crm_hygiene.config import Config
+from crm_hygiene.errors import LakeError
+from crm_hygiene.night import Night, mappings_of
+
+
+def _always(_: Night) -> bool:
+    return True
+
+
+class _Work:
+    def __init__(self) -> None:
+        self.is_under_way = True
+
+
+def _works(**reads: set[str]) -> tuple[EarlyWorks, dict[str, _Work]]:
+    begun: dict[str, _Work] = {}
+
+    def begin(_: Night, name: str) -> Any:
+        begun[name] = _Work()
+        return begun[name]
+
+    return EarlyWorks({n: Early(frozenset(r), _always) for n, r in reads.items()}, begin), begun
+
+
+def test_works_begin_once_what_they_read_is_there_one_ahead_at_a_time(night: Night) -> None:
+    works, begun = _works(first=set(), second=set(), people={"a", "b"}, third=set())
+    works.begin_next(night)
+    works.begin_next(night)
+    assert list(begun) == ["first"]
+    assert works.take("first") is begun["first"]  # the night waits for it: another one may begin
+    works.begin_next(night)
+    assert list(begun) == ["first", "second"]
+    works.is_published("a")
+    works.take("people")
+    works.is_published("b")
+    begun["second"].is_under_way = False
+    works.begin_next(night)
+    assert list(begun) == ["first", "second", "third"]  # the turn of people had come
+    assert works.is_begun("second")
+    assert works.concerns("people")
+    assert not works.concerns("link")
+
+
+def test_what_waits_for_a_table_begins_when_it_is_published(night: Night) -> None:
+    works, begun = _works(people={"a", "b"})
+    for table in ("a", "b"):
+        works.begin_next(night)
+        assert not begun
+        works.is_published(table)
+    works.begin_next(night)
+    assert list(begun) == ["people"]
+
+
+def test_small_works_and_those_that_cannot_tell_wait_for_their_turn(night: Night) -> None:
+    asked = []
+
+    def small(_: Night) -> bool:
+        asked.append(True)
+        return False
+
+    def unsure(_: Night) -> bool:
+        raise LakeError("the lake cannot be read")
+
+    works = EarlyWorks(
+        {"small": Early(frozenset(), small), "unsure": Early(frozenset(), unsure)},
+        lambda *_: pytest.fail("begun"),
+    )
+    works.begin_next(night)
+    works.begin_next(night)
+    assert len(asked) == 1
+    assert works.take("small") is None
+
+
+def _early(*names: str) -> dict[str, Early]:
+    return {name: Early(frozenset(), _always) for name in names}
+
+
+@pytest.fixture
+def log() -> logging.Logger:
+    return logging.getLogger("test")
+
+
+def _here(night: Night, log: logging.Logger) -> Iterator[Any]:
+    yield dg.MaterializeResult(asset_key=["landing", "here"])
+
+
+def _begun(processes: StepProcesses, night: Night, log: logging.Logger, name: str) -> BegunWork:
+    """A small work has its turn in this process; meanwhile the work `name` is begun."""
+    list(done("here", _here, night, log, lambda: 0))
+    assert is_begun_ahead(name)
+    return processes.early._begun[name]
+
+
+def test_what_a_work_tells_waits_for_its_turn(
+    night: Night, log: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    processes = StepProcesses("hygiene.yaml", _prepare, perform, _early("here", "talkative"))
+    with caplog.at_level(logging.INFO), steps_apart(processes):
+        work = _begun(processes, night, log, "talkative")
+        work._listener.join()
+        assert not work.is_under_way
+        assert "about to read" not in caplog.text
+        results = list(done("talkative", _here, night, log, lambda: 0))
+        assert not is_begun_ahead("talkative")
+    assert [type(result).__name__ for result in results] == ["MaterializeResult", "AssetCheckResult"]
+    assert "about to read" in caplog.text
+    assert processes.early._published == {"landing.here", "golden.contacts"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "text"), [("raising", LakeError, "disk is full"), ("killed", dg.Failure, "SIGKILL")]
+)
+def test_what_went_wrong_is_told_in_its_turn_and_not_done_ahead_again(
+    night: Night, log: logging.Logger, name: str, kind: type[Exception], text: str
+) -> None:
+    night.run_id = "lake"
+    processes = StepProcesses("hygiene.yaml", _prepare, perform, _early("here", name))
+    with steps_apart(processes):
+        _begun(processes, night, log, name)
+        with pytest.raises(kind, match=text):
+            list(done(name, _here, night, log, lambda: 0))
+        again = list(done(name, _here, night, log, lambda: 0))  # Dagster tries again
+        assert len(again) == 1
+        assert not processes.early._begun
+
+
+def test_the_night_ends_what_is_under_way(night: Night, log: logging.Logger) -> None:
+    processes = StepProcesses("hygiene.yaml", _prepare, perform, _early("here", "endless"))
+    with steps_apart(processes):
+        work = _begun(processes, night, log, "endless")
+        deadline = time.monotonic() + 60
+        while work._told.empty() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (_, (pid, folder)) = work._told.get()
+        assert os.path.isdir(folder)  # noqa: PTH112
+    assert _has_ended(pid)
+    assert not work.is_under_way
+    assert not os.path.exists(folder)  # noqa: PTH110
+    assert not processes._waiting
+
+
+def test_whoever_stops_listening_ends_the_work(night: Night, log: logging.Logger) -> None:
+    processes = StepProcesses("hygiene.yaml", _prepare, perform, _early("here", "endless"))
+    with steps_apart(processes):
+        _begun(processes, night, log, "endless")
+        results = done("endless", _here, night, log, lambda: 0)
+        pid, _ = next(results)
+        results.close()  # type: ignore[attr-defined]
+        assert _has_ended(pid)
+
+
+def test_steps_beside_which_memory_is_short_begin_nothing(night: Night, log: logging.Logger) -> None:
+    processes = StepProcesses("hygiene.yaml", _prepare, perform, _early("talkative"))
+    with steps_apart(processes):
+        list(done("link", _here, night, log, lambda: 0))
+        list(done("pid", _here, night, log, lambda: apart.LARGE_BYTES))
+        assert not processes.early._begun
+
+
+def test_sources_and_conformed_tables_may_be_early_in_the_order_of_their_turns() -> None:
+    mappings = mappings_of(Config())
+    early = early_works(mappings)
+    nodes = {node.name for node in build_defs(Config()).resolve_job_def(JOB).nodes}
+    assert {name.replace(".", "__") for name in early} <= nodes
+    landing = [landing_work(mapping) for mapping in mappings.values()]
+    assert list(early)[: len(landing)] == landing
+    assert not any(early[name].reads for name in landing)
+    for name in list(early)[len(landing) :]:
+        assert early[name].reads
+        assert early[name].reads <= set(landing)
+    assert "conform_people" in early
+    assert "link" not in early
+
+
+@pytest.mark.parametrize(
+    ("part", "is_whole"),
+    [
+        ({}, True),
+        ({"asset_selection": {dg.AssetKey("a")}}, False),
+        ({"step_keys_to_execute": ["link"]}, False),
+        ({"job_name": "upkeep"}, False),
+    ],
+)
+def test_only_a_whole_night_begins_anything_ahead(part: dict[str, Any], is_whole: bool) -> None:
+    from assets.job import _is_whole_night
+
+    assert _is_whole_night(dg.DagsterRun(**{"job_name": JOB, **part})) is is_whole
+    assert not _is_whole_night(None)
