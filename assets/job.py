@@ -7,11 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.apart import NO_EARLY, StepProcesses, steps_apart
+from assets.apart import StepProcesses, steps_apart
 from assets.audit import audit_assets
 from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
 from assets.charts import charts_assets
 from assets.conformed import conformed_assets
+from assets.early import Early
 from assets.golden import golden_assets
 from assets.landing import landing_assets
 from assets.lineage import declared_lineage, lineage_assets
@@ -30,6 +31,7 @@ from assets.upkeep import upkeep_job, upkeep_schedule
 from assets.works import early_works, perform, prepare
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config, load_config
+from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import mappings_of
 from crm_hygiene.quality import load_limits
 
@@ -61,20 +63,22 @@ def _large_steps_apart(config_path: str | None, run: dg.DagsterRun | None) -> Ab
     # A process is handed its end of a socket by number.
     if os.name != "posix":
         return nullcontext()
-    early = NO_EARLY
-    if _is_whole_night(run) and (os.cpu_count() or 1) >= 2:
-        config = load_config(Path(config_path) if config_path else None)
-        early = early_works(mappings_of(config))
+    config = load_config(Path(config_path) if config_path else None)
+    early = _early_works_of(run, mappings_of(config)) if (os.cpu_count() or 1) >= 2 else {}
     return steps_apart(StepProcesses(config_path, prepare, perform, early))
 
 
-def _is_whole_night(run: dg.DagsterRun | None) -> bool:
-    """Whether every step will have its turn: a part of a night makes nothing that was not asked for."""
-    return (
-        run is not None
-        and run.job_name == JOB
-        and not (run.asset_selection or run.step_keys_to_execute or run.resolved_op_selection)
-    )
+def _early_works_of(run: dg.DagsterRun | None, mappings: dict[str, Mapping]) -> dict[str, Early]:
+    """Works of a run that may be begun ahead of their turn: of those that have one in it."""
+    # A part of the assets makes nothing that was not asked for; which steps it has, Dagster tells otherwise.
+    if run is None or run.job_name != JOB or run.asset_selection or run.resolved_op_selection:
+        return {}
+    steps = run.step_keys_to_execute
+    return {
+        name: early
+        for name, early in early_works(mappings).items()
+        if steps is None or name.replace(".", "__") in steps
+    }
 
 
 def build_defs(

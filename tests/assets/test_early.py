@@ -196,16 +196,18 @@ def test_sources_and_conformed_tables_may_be_early_in_the_order_of_their_turns()
 
 
 @pytest.mark.parametrize(
-    ("part", "is_whole"),
+    ("part", "found"),
     [
-        ({}, True),
-        ({"asset_selection": {dg.AssetKey("a")}}, False),
-        ({"step_keys_to_execute": ["link"]}, False),
-        ({"job_name": "upkeep"}, False),
+        ({}, {"landing.bank_ledger", "landing.erp_invoices", "conform_people"}),
+        ({"step_keys_to_execute": ["landing__bank_ledger", "link"]}, {"landing.bank_ledger"}),
+        ({"asset_selection": {dg.AssetKey(["landing", "bank_ledger"])}}, set()),
+        ({"job_name": "upkeep"}, set()),
     ],
 )
-def test_only_a_whole_night_begins_anything_ahead(part: dict[str, Any], is_whole: bool) -> None:
-    from assets.job import _is_whole_night
+def test_only_what_has_its_turn_in_a_run_is_begun_ahead(part: dict[str, Any], found: set[str]) -> None:
+    from assets.job import _early_works_of
 
-    assert _is_whole_night(dg.DagsterRun(**{"job_name": JOB, **part})) is is_whole
-    assert not _is_whole_night(None)
+    mappings = mappings_of(Config())
+    early = _early_works_of(dg.DagsterRun(**{"job_name": JOB, **part}), mappings)
+    assert early.keys() & {"landing.bank_ledger", "landing.erp_invoices", "conform_people"} == found
+    assert not _early_works_of(None, mappings)
