@@ -55,15 +55,19 @@ class Peak:
 
     def __init__(self) -> None:
         self._greatest = 0
+        self._lock = threading.Lock()
         threading.Thread(target=self._look, name="peak", daemon=True).start()
 
     def _look(self) -> None:
         while True:
             with suppress(OSError):
-                self._greatest = max(self._greatest, resident_mib())
+                found = resident_mib()
+                with self._lock:
+                    self._greatest = max(self._greatest, found)
             time.sleep(_EVERY)
 
     def taken(self) -> int:
         """The peak until now, MiB; the next one begins."""
-        found, self._greatest = self._greatest, 0
+        with self._lock:
+            found, self._greatest = self._greatest, 0
         return found
