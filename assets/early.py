@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from crm_hygiene.beside import Beside, NotDoneBesideError
@@ -69,25 +69,26 @@ class BegunWork:
         self._told: SimpleQueue[Any] = SimpleQueue()
         self._heard, self._ended = heard, ended
         self._end = object()
+        #: Whether its process is still at it; from then on the process may be at another work.
+        self.is_under_way = True
+        self._ending = Lock()
         self._listener = Thread(target=self._listen, args=(told,), name="begun ahead", daemon=True)
         self._listener.start()
 
     def _listen(self, told: Iterator[Any]) -> None:
-        last: Any = self._end
+        last: Any = NotDoneBesideError("nobody listened to it to its end")
         try:
             for message in told:
                 self._heard(message)
                 self._told.put(message)
+            last = self._end
         except NotDoneBesideError as error:
             last = error
         finally:
+            with self._ending:
+                self.is_under_way = False
             self._ended(self._process, last is self._end)
             self._told.put(last)
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._listener.is_alive()
 
     def told(self, meanwhile: Callable[[], None]) -> Iterator[Any]:
         """What it has told and tells until it ends; `meanwhile` is called now and then.
@@ -111,9 +112,10 @@ class BegunWork:
 
     def stop(self) -> None:
         """End its process, if it is still at it."""
-        if self.is_under_way:
-            self._process.close()
-            self._listener.join(_PATIENCE)
+        with self._ending:
+            if self.is_under_way:
+                self._process.close()
+        self._listener.join(_PATIENCE)
 
 
 class EarlyWorks:
