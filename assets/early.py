@@ -6,7 +6,8 @@ may be begun before their turn comes: one at a time, and one more where the nigh
 commit what they make as they would in their turn; what they tell Dagster waits until then, and so does an
 error.
 
-What does not belong here: which works these are (`assets.works`), and processes (`assets.apart`).
+A small night has errands instead (`assets.errands`), which compute and publish nothing. What does not belong
+here: which works these are (`assets.works`), and processes (`assets.apart`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,9 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any
 
-from crm_hygiene.beside import Beside, NotDoneBesideError
+from crm_hygiene.beside import MEANWHILE_SECONDS, Beside, NotDoneBesideError
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.night import Night
-
-# Seconds at most between two looks at what else there is to see to, while a work tells nothing.
-_MEANWHILE = 1.0
 
 # Seconds for a thread to notice that its process has ended.
 _PATIENCE = 5.0
@@ -100,7 +98,7 @@ class BegunWork:
         """
         while True:
             try:
-                message = self._told.get(timeout=_MEANWHILE)
+                message = self._told.get(timeout=MEANWHILE_SECONDS)
             except Empty:
                 meanwhile()
                 continue
@@ -169,7 +167,7 @@ class EarlyWorks:
 
     def _is_worthwhile(self, name: str, night: Night) -> bool:
         # What is wrong with a work is told in its turn.
-        with suppress(HygieneError):
+        with suppress(HygieneError, OSError):
             return self._left[name].is_worthwhile(night)
         return False
 

@@ -67,6 +67,11 @@ def running_errands(errands: Errands) -> Iterator[None]:
         _current.remove(errands)
 
 
+def are_errands_running() -> bool:
+    """Whether steps of this process may be computed ahead of their turn."""
+    return bool(_current)
+
+
 def table_is_live(table: str) -> None:
     """To be told of each table that this process's night publishes."""
     if _current:

@@ -13,6 +13,7 @@ from assets.automation import freshness, landing_sensor, nightly_schedule, stopp
 from assets.charts import charts_assets
 from assets.conformed import conformed_assets
 from assets.early import Early
+from assets.errands import are_errands_running
 from assets.golden import golden_assets
 from assets.landing import landing_assets
 from assets.lineage import declared_lineage, lineage_assets
@@ -64,7 +65,9 @@ def _large_steps_apart(config_path: str | None, run: dg.DagsterRun | None) -> Ab
     if os.name != "posix":
         return nullcontext()
     config = load_config(Path(config_path) if config_path else None)
-    early = _early_works_of(run, mappings_of(config)) if (os.cpu_count() or 1) >= 2 else {}
+    # What an errand computes ahead, no work has to compute as well.
+    is_free = (os.cpu_count() or 1) >= 2 and not are_errands_running()
+    early = _early_works_of(run, mappings_of(config)) if is_free else {}
     return steps_apart(StepProcesses(config_path, prepare, perform, early))
 
 

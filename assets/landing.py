@@ -36,12 +36,16 @@ def landing_work(mapping: Mapping) -> str:
     return landing_contract(mapping).table
 
 
-def new_bytes(night: Night, mapping: Mapping) -> int:
-    """Bytes of the source's exports that are newer than the last night's catalog."""
+def new_bytes(night: Night) -> dict[str, int]:
+    """Bytes of each source's exports that are newer than the last night's catalog."""
     catalog = night.config.catalog_path
     replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
-    files = [path.stat() for path in discover(night.config, night.mappings).claimed[mapping.source]]
-    return sum(file.st_size for file in files if file.st_mtime > replaced_at)
+    claimed = discover(night.config, night.mappings).claimed
+    files = {source: [path.stat() for path in paths] for source, paths in claimed.items()}
+    return {
+        source: sum(file.st_size for file in mine if file.st_mtime > replaced_at)
+        for source, mine in files.items()
+    }
 
 
 def landed(night: Night, log: logging.Logger, mapping: Mapping) -> Iterator[dg.MaterializeResult[Any]]:
@@ -105,7 +109,11 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
     )
     def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
-        work, reads = partial(landed, mapping=mapping), partial(new_bytes, tonight, mapping)
+        work = partial(landed, mapping=mapping)
+
+        def reads() -> int:
+            return new_bytes(tonight)[mapping.source]
+
         yield from done(landing_work(mapping), work, tonight, context.log, reads)
 
     return land

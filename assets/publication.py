@@ -146,6 +146,10 @@ class Step:
         found = night.inputs(*self.all_reads)
         return found if self.extra is None else fingerprint([found, self.extra(night, computed)])
 
+    def is_current(self, night: Night, inputs: str) -> bool:
+        """Whether every live table of the step was made from these inputs."""
+        return all(night.lake.is_current(table, inputs) for table in self.tables)
+
     @property
     def all_reads(self) -> tuple[str, ...]:
         """Everything read, landing tables included."""
@@ -297,7 +301,7 @@ def run_step(
         yield from done(step.name, partial(make_tables, step=step), night, log, reads)
         return
     inputs = step.inputs(night)
-    if all(night.lake.is_current(table, inputs) for table in step.tables):
+    if step.is_current(night, inputs):
         log.info(f"{', '.join(step.tables)}: inputs unchanged since the last night, nothing to do")
         yield from _unchanged(night, step)
         return

@@ -57,7 +57,7 @@ def stage(run: Run, name: str) -> Staged | None:
     night = run.night()
     step = _steps(run.config_path)[name]
     inputs = step.inputs(night)
-    if all(night.lake.is_current(table, inputs) for table in step.tables):
+    if step.is_current(night, inputs):
         return None
     noted = len(night.notes)
     computed = step.compute(night)

@@ -69,12 +69,15 @@ def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
 def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
     """Works that read nothing but exports and landed tables: they may be begun ahead of their turn."""
 
+    landing_bytes: dict[str, int] = {}
+
     def lands_much(night: Night, mapping: Mapping) -> bool:
-        return is_large(new_bytes(night, mapping))
+        if not landing_bytes:  # one look at the landing folder tells of every source
+            landing_bytes.update(new_bytes(night))
+        return is_large(landing_bytes[mapping.source])
 
     def has_much_to_do(night: Night, step: Step) -> bool:
-        inputs = step.inputs(night)
-        is_current = all(night.lake.is_current(table, inputs) for table in step.tables)
+        is_current = step.is_current(night, step.inputs(night))
         return not is_current and is_large(stored_bytes(night, step.all_reads))
 
     landing = {

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _PATIENCE = 2.0
 
 # Seconds at most between two looks at what else there is to see to, while a function tells nothing.
-_MEANWHILE = 1.0
+MEANWHILE_SECONDS = 1.0
 
 _TOLD, _RETURNED, _RAISED = "told", "returned", "raised"
 
@@ -128,7 +128,7 @@ class Beside:
             raise NotDoneBesideError(self._end()) from error
         while True:
             try:
-                while not self._connection.poll(_MEANWHILE):
+                while not self._connection.poll(MEANWHILE_SECONDS):
                     meanwhile()
                 kind, content = pickle.loads(self._connection.recv_bytes())
             except (OSError, EOFError) as error:
