@@ -97,12 +97,12 @@ def close_failed_night(night: Night, reason: str, instance: dg.DagsterInstance) 
 
 
 def replaced_catalog(night: Night, log: logging.Logger) -> Iterator[dg.MaterializeResult[Any]]:
-    """Bring the catalog up to the live versions and say what was copied."""
+    """Bring the catalog up to the live versions and say which tables were renewed."""
     built = refresh_catalog(night)
     yield dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(night.config.catalog_path)),
-            "tables copied": len(built.copied),
+            "tables renewed": len(built.renewed),
             "tables kept": len(built.kept),
             "bytes": built.byte_count,
         }

@@ -2,15 +2,16 @@
 
 It is built beside the live file and put in its place in one step, so a reader never sees half a
 night and an open reader keeps the file it opened. Tables whose content did not change are taken
-over from the last catalog, of a table that only grew just the new files are read, and where few rows
-changed those are exchanged. Nothing is
-installed or downloaded to read it. What it offers beside the tables is in
-`crm_hygiene.catalog_macros`, how it tells past nights in `crm_hygiene.catalog_history`.
+over from the last catalog, and where few rows changed those are exchanged; what golden is made of is
+read where it lies (`crm_hygiene.catalog_in_place`). Nothing is installed or downloaded to read it. What it
+offers beside the tables is in `crm_hygiene.catalog_macros`, how it tells past nights in
+`crm_hygiene.catalog_history`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ import polars as pl
 
 from crm_hygiene import catalog_history as history
 from crm_hygiene.catalog_history import literal, qualified, quoted
-from crm_hygiene.catalog_loading import Arrivals, comment, source
+from crm_hygiene.catalog_in_place import allow_files, drop, is_read_in_place, read_in_place
+from crm_hygiene.catalog_loading import Arrivals, comment
 from crm_hygiene.catalog_macros import HELPERS, make_helpers
 from crm_hygiene.catalog_moves import Move, exchange_rows
 from crm_hygiene.contract import Contract
@@ -42,16 +44,19 @@ _REPLAYED_ROWS = 20_000_000
 
 @dataclass(frozen=True)
 class CatalogBuild:
-    """What a build did: tables copied anew or added to, tables taken over, size of the file in bytes."""
+    """What a build did: tables brought up to date, tables taken over, size of the file in bytes."""
 
-    copied: list[str]
+    renewed: list[str]
     kept: list[str]
     byte_count: int
 
 
 @dataclass(frozen=True)
 class _Known:
-    """A table of the last catalog: its content, its Delta version and files, its contract's fingerprint."""
+    """A table of the last catalog: its content, its Delta version and files, its contract's fingerprint.
+
+    The content of a table that is read in place is in its files: other files with the same rows are another.
+    """
 
     state: str
     version: int
@@ -103,32 +108,10 @@ def _live(lake: Lake, contract: Contract) -> _Known | None:
     if snapshot is None:
         # A query must not fail because nothing was ever refused, say; a source may never be landed.
         return None if contract.layer == "landing" else _Known("absent", -1, frozenset(), seen)
-    return _Known(snapshot.state, snapshot.version, frozenset(snapshot.files), seen)
-
-
-def _only_grew(lake: Lake, known: _Known, live: frozenset[str]) -> bool:
-    """Whether the table's files are those of the last catalog, and others."""
-    return "://" not in lake.uri and bool(known.files) and known.files < live
-
-
-def _has_grown(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, contract: Contract, known: _Known, live: frozenset[str]
-) -> bool:
-    """Add the rows of new files, where the table's other files are those of the last catalog."""
-    if not _only_grew(lake, known, live):
-        return False
-    new = live - known.files
-    target = qualified(contract.table)
-    had = connection.execute(f"DESCRIBE {target}").fetchall()
-    rows = source(connection, contract, sorted(new))
-    types = {row[0]: row[1] for row in had}
-    for name, kind, *_ in connection.execute(f"DESCRIBE {rows}").fetchall():
-        if types.get(name, kind) != kind:
-            return False
-        if name not in types:
-            connection.execute(f"ALTER TABLE {target} ADD COLUMN {quoted(name)} {kind}")
-    connection.execute(f"INSERT INTO {target} BY NAME {rows}")
-    return True
+    files = frozenset(snapshot.files)
+    is_in_place = is_read_in_place(lake, contract, files)
+    state = fingerprint([snapshot.state, *sorted(files)]) if is_in_place else snapshot.state
+    return _Known(state, snapshot.version, files, seen)
 
 
 def _readable_past(lake: Lake, contract: Contract, versions: list[TableVersion]) -> list[TableVersion]:
@@ -206,20 +189,22 @@ def _refresh(
 ) -> None:
     """Bring one table up to date, with its comments."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(contract.layer)}")
+    if is_read_in_place(lake, contract, live.files):
+        read_in_place(connection, contract, live.files)
+        return
     if history.is_remembered(contract):
         _follow(connection, lake, contract, known, history_days, arrivals, move)
-    elif move is None and (known is None or not _has_grown(connection, lake, contract, known, live.files)):
+    elif move is None:
+        drop(connection, contract.table)
         arrivals.load(contract, qualified(contract.table), None)
     if contract.table not in arrivals.commented:
         comment(connection, contract, qualified(contract.table))
 
 
-def _to_fetch(
-    lake: Lake, contract: Contract, known: _Known | None, live: _Known
-) -> tuple[Contract, int | None] | None:
+def _to_fetch(lake: Lake, contract: Contract, known: _Known | None) -> tuple[Contract, int | None] | None:
     """The version of a stale table that will be read whole, as far as that is sure beforehand."""
     if not history.is_remembered(contract):
-        return None if known is not None and _only_grew(lake, known, live.files) else (contract, None)
+        return contract, None
     versions = lake.versions(contract.table)
     if not versions:
         return None
@@ -240,8 +225,6 @@ def _moves(
     for contract in stale if "://" not in lake.uri else ():
         table = contract.table
         if table not in known or known[table].state == live[table].state:
-            continue
-        if _only_grew(lake, known[table], live[table].files) and not history.is_remembered(contract):
             continue
         if history.is_remembered(contract) and not _is_one_step(connection, lake, contract, known[table]):
             continue
@@ -266,22 +249,21 @@ def _fetch(
     lake: Lake,
     stale: Sequence[Contract],
     known: dict[str, _Known],
-    live: dict[str, _Known],
 ) -> Arrivals:
     """Read what will be needed of the stale tables, several at once."""
     arrivals = Arrivals(connection, lake)
-    wanted = [w for c in stale if (w := _to_fetch(lake, c, known.get(c.table), live[c.table]))]
+    wanted = [w for c in stale if (w := _to_fetch(lake, c, known.get(c.table)))]
     outdated = [c.table for c, _ in wanted if c.table in known and not history.is_remembered(c)]
     for table in outdated:
-        connection.execute(f"DROP TABLE IF EXISTS {qualified(table)}")
+        drop(connection, table)
     if outdated:
         connection.execute("CHECKPOINT")  # or the file would grow beside the room that they leave
     arrivals.fetch(wanted)
     return arrivals
 
 
-def _drop(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    connection.execute(f"DROP TABLE IF EXISTS {qualified(table)}")
+def _forget(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    drop(connection, table)
     history.forget(connection, table)
 
 
@@ -313,7 +295,7 @@ def build_catalog(
         if the file cannot be written; the last catalog stays.
     """
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
-    copied: list[str] = []
+    renewed: list[str] = []
     kept: list[str] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -332,11 +314,14 @@ def build_catalog(
         with duckdb.connect(str(staged), config={"memory_limit": memory} if memory else {}) as connection:
             history.make_register(connection)
             outdated = [published[t] for t in published if t in stale]
-            moves = _moves(connection, lake, outdated, known, live)
-            arrivals = _fetch(connection, lake, [c for c in outdated if c.table not in moves], known, live)
+            held = [c for c in outdated if not is_read_in_place(lake, c, live[c.table].files)]
+            moves = _moves(connection, lake, held, known, live)
+            arrivals = _fetch(connection, lake, [c for c in held if c.table not in moves], known)
             # One transaction: a thousand comments would otherwise each be flushed to disk.
             connection.execute("BEGIN TRANSACTION")
-            steps = counted(published.items(), "copying tables", total=len(published), unit="tables")
+            steps = counted(
+                published.items(), "bringing tables up to date", total=len(published), unit="tables"
+            )
             for table, contract in steps:
                 if table not in stale:
                     kept.append(table)
@@ -351,12 +336,12 @@ def build_catalog(
                     arrivals,
                     moves.get(table),
                 )
-                copied.append(table)
+                renewed.append(table)
             arrivals.clear()
             for move in moves.values():
                 move.drop(connection)
             for gone in known.keys() - states.keys():
-                _drop(connection, gone)
+                _forget(connection, gone)
             history.make_macros(connection, list(published.values()))
             make_helpers(connection, list(published.values()))
             make_origins(connection, list(published.values()))
@@ -368,7 +353,7 @@ def build_catalog(
     finally:
         for end in ("", ".wal", ".tmp"):
             _discard(staged.with_name(staged.name + end))
-    return CatalogBuild(copied, kept, path.stat().st_size)
+    return CatalogBuild(renewed, kept, path.stat().st_size)
 
 
 def _shown(relation: duckdb.DuckDBPyRelation) -> list[str]:
@@ -381,6 +366,24 @@ def _shown(relation: duckdb.DuckDBPyRelation) -> list[str]:
         cell = f"#{position}"
         shown.append(f"{f'CAST({cell} AS VARCHAR)' if kind == 'INTERVAL' else cell} AS {quoted(name)}")
     return shown
+
+
+def _only_reads(statement: duckdb.Statement) -> bool:
+    """Whether a statement surely writes no file: a PIVOT (which is MULTI) and an EXPLAIN may hold a COPY."""
+    if statement.type in (duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI):
+        return re.search(r"\bcopy\b", statement.query, re.IGNORECASE) is None
+    return statement.type == duckdb.StatementType.SELECT
+
+
+def _readable_files(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """Files of the lake that the catalog's views read; none for SQL that does more than select.
+
+    DuckDB lets whoever may read a file write it as well, even where the catalog is opened read-only.
+    """
+    if not all(map(_only_reads, connection.extract_statements(sql))):
+        return []
+    rows = connection.execute(f"SELECT DISTINCT unnest(files) FROM {_STATES} ORDER BY 1").fetchall()
+    return [row[0] for row in rows if "://" not in row[0]]
 
 
 def query(path: Path, sql: str) -> pl.DataFrame:
@@ -396,7 +399,7 @@ def query(path: Path, sql: str) -> pl.DataFrame:
         raise ConfigurationError(f"{path}: there is no catalog yet; `crm-hygiene run` makes it")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            connection.execute("SET enable_external_access = false")
+            allow_files(connection, _readable_files(connection, sql))
             relation = connection.sql(sql)
             if relation is None:
                 return pl.DataFrame()

@@ -37,10 +37,12 @@ def source(connection: duckdb.DuckDBPyConnection, contract: Contract, files: Seq
     return f"SELECT {', '.join(cells)} FROM {read}"
 
 
-def comment(connection: duckdb.DuckDBPyConnection, contract: Contract, target: str) -> None:
-    """Say of a table and its columns what its contract says; `target` is an identifier of SQL."""
+def comment(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, target: str, kind: str = "TABLE"
+) -> None:
+    """Say of a table (or VIEW) and its columns what its contract says; `target` is an identifier of SQL."""
     present = {row[0] for row in connection.execute(f"DESCRIBE {target}").fetchall()}
-    comments = [f"COMMENT ON TABLE {target} IS {literal(table_comment(contract))}"] + [
+    comments = [f"COMMENT ON {kind} {target} IS {literal(table_comment(contract))}"] + [
         f"COMMENT ON COLUMN {target}.{quoted(name)} IS {literal(column_comment(contract, name))}"
         for name in contract.column_names
         if name in present

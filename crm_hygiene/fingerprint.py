@@ -26,6 +26,7 @@ _SHOWN = frozenset(
         "upkeep.py",
         "catalog.py",
         "catalog_history.py",
+        "catalog_in_place.py",
         "catalog_loading.py",
         "catalog_macros.py",
         "catalog_moves.py",

@@ -38,12 +38,12 @@ def _ids(path: Path) -> list[str]:
 
 def test_build_takes_over_what_is_unchanged(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "catalog.duckdb"
-    assert build_catalog(lake, CONTRACTS, path).copied == [c.table for c in CONTRACTS]
+    assert build_catalog(lake, CONTRACTS, path).renewed == [c.table for c in CONTRACTS]
     assert query(path, "select * from golden.contacts").is_empty()
-    assert build_catalog(lake, CONTRACTS, path).copied == []
+    assert build_catalog(lake, CONTRACTS, path).renewed == []
     _publish(lake, "a", "b")
     built = build_catalog(lake, CONTRACTS, path)
-    assert (built.copied, built.kept) == (["audit.runs"], ["quality.metrics", "golden.contacts"])
+    assert (built.renewed, built.kept) == (["audit.runs"], ["quality.metrics", "golden.contacts"])
     assert _ids(path) == ["a", "b"]
     assert [p.name for p in tmp_path.iterdir() if "catalog" in p.name] == ["catalog.duckdb"]
 

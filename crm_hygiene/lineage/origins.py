@@ -22,6 +22,10 @@ MACRO = "why"
 _KINDS = {"golden.contacts": "person", "golden.accounts": "organisation"}
 _NEEDED = ("golden.provenance", "quality.column_lineage")
 
+# No entity has so many cells. DuckDB cannot tell how few it has where provenance is read in place, and would
+# look up its landed rows by hashing every landed row there is: 13 s at a million people instead of 1.
+_CELLS_OF_ONE = 10_000
+
 # Meaning of the columns that golden.provenance does not have.
 MEANINGS = {
     "file_hash": "SHA-256 of the landed file's bytes; with row_number the key of landing.<source>.",
@@ -128,11 +132,15 @@ def can_trace(tables: Collection[str]) -> bool:
     return {*_NEEDED, *linked} <= set(tables)
 
 
-def origins_sql(sources: Mapping[str, Sequence[str]], tables: Collection[str], where: str = "true") -> str:
-    """The query: one row per golden cell that `where` (a condition on golden.provenance) lets through.
+def origins_sql(
+    sources: Mapping[str, Sequence[str]], tables: Collection[str], cells: str = "FROM golden.provenance"
+) -> str:
+    """The query: one row per golden cell of those asked for.
 
     Parameters
     ----------
+    cells
+        the rows of golden.provenance asked for, as SQL.
     sources
         columns of `landing.<source>` in use, by source; only published ones.
     tables
@@ -156,7 +164,7 @@ def origins_sql(sources: Mapping[str, Sequence[str]], tables: Collection[str], w
     decisions = _DECISIONS if "stewardship.decisions" in tables else _NO_DECISIONS
     kinds = " ".join(f"WHEN {_text(table)} THEN {_text(kind)}" for table, kind in _KINDS.items())
     return f"""
-    WITH cell AS (SELECT * FROM golden.provenance WHERE {where}),
+    WITH cell AS ({cells}),
     made AS (
       SELECT table_name, column_name, source,
         list({{'source_column': source_column, 'landing_column': landing_column,
@@ -215,15 +223,16 @@ def origins_statements(sources: Mapping[str, Sequence[str]], tables: Collection[
         f"SELECT entity_id, resolves_to FROM linked.{kind}_entities" for kind in _KINDS.values()
     )
     # A former id stands for the entity it was merged into.
-    where = (
-        f"entity_id = coalesce((SELECT max(i.resolves_to) FROM ({living}) i WHERE i.entity_id = entity), "
-        "entity) AND (field IS NULL OR column_name = field)"
+    live = f"(SELECT max(i.resolves_to) FROM ({living}) i WHERE i.entity_id = entity)"
+    cells = (
+        f"FROM golden.provenance WHERE entity_id = coalesce({live}, entity)"
+        f" AND (field IS NULL OR column_name = field) LIMIT {_CELLS_OF_ONE}"
     )
     known = {c.name: c.meaning for c in load_contracts()["golden.provenance"].columns} | MEANINGS
     return [
         f"CREATE OR REPLACE VIEW {VIEW} AS {origins_sql(sources, tables)}",
         f"CREATE OR REPLACE MACRO {MACRO}(entity, field := NULL) AS TABLE "
-        + origins_sql(sources, tables, where),
+        + origins_sql(sources, tables, cells),
         f"COMMENT ON VIEW {VIEW} IS "
         + _text("Every golden cell with its source file, row, raw value, rule, runner-up and link."),
         f"COMMENT ON MACRO TABLE {MACRO} IS "
