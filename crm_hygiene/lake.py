@@ -20,6 +20,7 @@ from deltalake import (
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
+    Schema,
     Transaction,
     write_deltalake,
 )
@@ -320,17 +321,24 @@ class Lake:
 
         def once() -> Publication:
             live = self.metadata(contract.table)
+            version = self.version(contract.table)
             is_changed = live.get("content") != content
             if is_changed or live.get("inputs") != metadata.get("inputs"):
+                delta = self._ensure(contract, metadata)
                 said = {"content": content, "rows": str(frame.height), "is_changed": str(is_changed)}
-                self._write(
-                    contract,
-                    self._ensure(contract, metadata),
-                    as_reader(frame),
-                    "overwrite",
-                    schema_mode="overwrite",
-                    commit_properties=self._properties({**metadata, **said}),
-                )
+                texts = {**metadata, **said}
+                same_columns = delta.schema() == Schema.from_arrow(delta_schema(frame))
+                if is_changed or delta.version() != version or not same_columns:
+                    self._write(
+                        contract,
+                        delta,
+                        as_reader(frame),
+                        "overwrite",
+                        schema_mode="overwrite",
+                        commit_properties=self._properties(texts),
+                    )
+                else:  # only what the rows were made from is another
+                    self._note(contract, delta, texts)
             return Publication(contract.table, self.version(contract.table) or 0, frame.height, is_changed)
 
         return _one_after_another(once)
@@ -363,13 +371,20 @@ class Lake:
         return Publication(contract.table, version, rows, is_changed)
 
     def _note(self, contract: Contract, delta: DeltaTable, texts: dict[str, str]) -> None:
-        """A commit of texts only, through `delta`, which is at the new version then."""
+        """A commit of texts only, through `delta`, which is at the new version then.
+
+        Raises `OvertakenError` where another process committed: what is told are the rows that `delta` has.
+        """
         check_held(self.uri)
+        # Delta would take a commit without rows after any other.
+        told = CommitProperties(custom_metadata=texts, max_commit_retries=0)
         try:
-            delta.create_write_transaction(
-                [], "append", delta.schema(), commit_properties=self._properties(texts)
-            )
+            delta.create_write_transaction([], "append", delta.schema(), commit_properties=told)
             delta.update_incremental()
+        except CommitFailedError as error:
+            raise OvertakenError(
+                f"{contract.table}: its content is not told, another process wrote to it at the same time"
+            ) from error
         except (DeltaError, OSError) as error:
             raise LakeError(f"{contract.table}: its content is not told: {_in_short(error)}") from error
         OPEN_TABLES.put(self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,36 @@ def test_equal_content_is_no_commit_and_newer_inputs_are_no_change(lake: Lake, c
     assert not noted.is_changed
     assert lake.state(RUNS) == state
     assert lake.is_current(RUNS, "i2")
+
+
+def test_what_newer_inputs_leave_the_same_is_not_written_again(lake: Lake, contract: Contract) -> None:
+    lake.publish(contract, _runs("a", "b"), META)
+    files = lake.file_uris(RUNS)
+    for night in range(3):
+        lake.publish(contract, _runs("b", "a"), {**META, "inputs": f"of night {night}"})
+    assert lake.file_uris(RUNS) == files
+    assert len(list(Path(lake.table_uri(RUNS)).glob("*.parquet"))) == len(files)
+    assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
+    # Commits that change no row count as versions of the same state.
+    assert len({version.state for version in lake.versions(RUNS)}) == 1
+
+
+def test_other_columns_are_written_though_the_rows_seem_the_same(lake: Lake, contract: Contract) -> None:
+    fewer = contract.model_copy(update={"columns": contract.columns[:-1]})
+    lake.publish(fewer, fewer.empty(), META)
+    lake.publish(contract, contract.empty(), {**META, "inputs": "i2"})
+    assert DeltaTable(lake.table_uri(RUNS)).schema().fields[-1].name == contract.columns[-1].name
+
+
+def test_two_nights_that_note_the_same_rows_both_go_on(lake: Lake, contract: Contract) -> None:
+    lake.publish(contract, _runs("a", "b"), META)
+    with ThreadPoolExecutor(4) as pool:
+        told = [
+            pool.submit(Lake(lake.uri).publish, contract, _runs("a", "b"), {**META, "inputs": f"n{n}"})
+            for n in range(8)
+        ]
+    assert not any(found.result().is_changed for found in told)
+    assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
 
 
 def test_append_once(lake: Lake, contract: Contract) -> None:
