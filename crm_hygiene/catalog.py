@@ -397,15 +397,24 @@ def query(path: Path, sql: str) -> pl.DataFrame:
     """
     if not path.exists():
         raise ConfigurationError(f"{path}: there is no catalog yet; `crm-hygiene run` makes it")
+    files: list[str] = []
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            allow_files(connection, _readable_files(connection, sql))
+            files = _readable_files(connection, sql)
+            allow_files(connection, files)
             relation = connection.sql(sql)
             if relation is None:
                 return pl.DataFrame()
             relation = relation.project(", ".join(_shown(relation)))
             table = relation.to_arrow_table()
     except duckdb.Error as error:
+        # Of a file that is gone DuckDB says that it may not look for it.
+        gone = [f for f in files if f in str(error) and not Path(f).exists()]
+        if gone:
+            raise ConfigurationError(
+                f"{gone[0]} is not there any more: the catalog reads it in place. "
+                "If the lake was moved, the next night names its files where they are now"
+            ) from error
         raise ConfigurationError(str(error)) from error
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)

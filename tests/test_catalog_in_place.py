@@ -88,7 +88,7 @@ def test_night_makes_the_view_anew_and_an_open_reader_keeps_its_own(lake: Lake, 
 def test_lake_that_moved_is_read_where_it_is_now(lake: Lake, path: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.move(lake.uri, moved)
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=r"parquet is not there any more.*If the lake was moved"):
         _users(path)
     built = build_catalog(Lake(str(moved)), CONTRACTS, path)
     assert (built.renewed, built.kept) == (["conformed.users"], ["linked.person_members"])
