@@ -15,16 +15,20 @@ import duckdb
 
 from crm_hygiene.catalog_history import is_remembered, qualified
 from crm_hygiene.catalog_loading import comment, source
+from crm_hygiene.catalog_macros import HELPERS
 from crm_hygiene.contract import Contract
 from crm_hygiene.lake import Lake
 
 _LAYERS = ("landing", "conformed", "linked", "writeback")
 _TABLES = ("golden.provenance",)
 
+# What is asked of golden ids anywhere works in a copy of the file as well.
+_HELD = {table for helper in HELPERS for table in helper.needs}
+
 
 def is_read_in_place(lake: Lake, contract: Contract, files: Collection[str]) -> bool:
     """Whether the catalog has a view on `files`, those of the live version; without files it has none."""
-    is_one = contract.layer in _LAYERS or contract.table in _TABLES
+    is_one = contract.table in _TABLES or (contract.layer in _LAYERS and contract.table not in _HELD)
     return bool(files) and is_one and not is_remembered(contract) and "://" not in lake.uri
 
 

@@ -95,6 +95,22 @@ def test_lake_that_moved_is_read_where_it_is_now(lake: Lake, path: Path, tmp_pat
     assert _users(path) == ["a"]
 
 
+def test_a_copy_of_the_file_still_resolves_ids(lake: Lake, tmp_path: Path) -> None:
+    entities = [contract_of(f"linked.{kind}_entities") for kind in ("person", "organisation")]
+    register = pl.DataFrame(
+        {"entity_id": ["P1", "P2"], "status": ["live", "alias"], "resolves_to": ["P1", "P1"]}
+    ).with_columns(
+        founding_source=pl.lit("crm"),
+        founding_record_id=pl.lit("a"),
+        founded_at=datetime(2026, 11, 20, tzinfo=UTC),
+    )
+    lake.publish(entities[0], entities[0].shape(register), {})
+    path = tmp_path / "catalog.duckdb"
+    build_catalog(lake, [*CONTRACTS, *entities], path)
+    shutil.rmtree(lake.uri)
+    assert query(path, "select resolve('P2') as id")["id"].item() == "P1"
+
+
 def test_files_compacted_into_others_are_read_from_these(lake: Lake, path: Path) -> None:
     before = lake.state(USERS.table)
     lake.tidying(USERS.table).z_order(["record_id"], 128 * 1024**2)
