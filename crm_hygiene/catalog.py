@@ -5,35 +5,34 @@ night and an open reader keeps the file it opened. Tables whose content did not 
 over from the last catalog, and where few rows changed those are exchanged; what golden is made of is
 read where it lies (`crm_hygiene.catalog_in_place`). Nothing is installed or downloaded to read it. What it
 offers beside the tables is in `crm_hygiene.catalog_macros`, how it tells past nights in
-`crm_hygiene.catalog_history`.
+`crm_hygiene.catalog_history`, how it is asked in `crm_hygiene.catalog_query`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import polars as pl
 
 from crm_hygiene import catalog_history as history
 from crm_hygiene.catalog_history import literal, qualified, quoted
-from crm_hygiene.catalog_in_place import allow_files, drop, is_read_in_place, read_in_place
+from crm_hygiene.catalog_in_place import drop, is_read_in_place, read_in_place
 from crm_hygiene.catalog_loading import Arrivals, comment
 from crm_hygiene.catalog_macros import HELPERS, make_helpers
 from crm_hygiene.catalog_moves import Move, exchange_rows
 from crm_hygiene.contract import Contract
-from crm_hygiene.errors import ConfigurationError, LakeError
+from crm_hygiene.errors import LakeError
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Lake, TableVersion
 from crm_hygiene.lineage.origins import make_origins, origins_offer
 from crm_hygiene.progress import counted
 
-_STATES = "main.catalog_states"
+STATES = "main.catalog_states"
+"""Table of the file: each table's state, version, files and contract as it was built."""
 
 # In the list of states: what the file offers beside the tables, as a fingerprint.
 _OFFER = "main"
@@ -76,7 +75,7 @@ def _live_states(path: Path) -> dict[str, _Known]:
         with duckdb.connect() as probe:
             probe.execute(f"ATTACH {literal(str(path))} AS live (READ_ONLY)")
             rows = probe.execute(
-                f"SELECT table_name, state, version, files, contract FROM live.{_STATES}"
+                f"SELECT table_name, state, version, files, contract FROM live.{STATES}"
             ).fetchall()
     except duckdb.Error:
         return {}
@@ -90,14 +89,14 @@ def _offer(contracts: Sequence[Contract], history_days: int) -> _Known:
 
 
 def _note(connection: duckdb.DuckDBPyConnection, states: dict[str, _Known]) -> None:
-    connection.execute(f"DROP TABLE IF EXISTS {_STATES}")
+    connection.execute(f"DROP TABLE IF EXISTS {STATES}")
     connection.execute(
-        f"CREATE TABLE {_STATES}"
+        f"CREATE TABLE {STATES}"
         " (table_name VARCHAR, state VARCHAR, version BIGINT, files VARCHAR[], contract VARCHAR)"
     )
     for table, known in sorted(states.items()):
         connection.execute(
-            f"INSERT INTO {_STATES} VALUES (?, ?, ?, ?, ?)",
+            f"INSERT INTO {STATES} VALUES (?, ?, ?, ?, ?)",
             [table, known.state, known.version, sorted(known.files), known.contract],
         )
 
@@ -195,7 +194,6 @@ def _refresh(
     if history.is_remembered(contract):
         _follow(connection, lake, contract, known, history_days, arrivals, move)
     elif move is None:
-        drop(connection, contract.table)
         arrivals.load(contract, qualified(contract.table), None)
     if contract.table not in arrivals.commented:
         comment(connection, contract, qualified(contract.table))
@@ -354,68 +352,3 @@ def build_catalog(
         for end in ("", ".wal", ".tmp"):
             _discard(staged.with_name(staged.name + end))
     return CatalogBuild(renewed, kept, path.stat().st_size)
-
-
-def _shown(relation: duckdb.DuckDBPyRelation) -> list[str]:
-    """The columns of a result in forms a frame can hold: names that occur once, intervals as text."""
-    shown: list[str] = []
-    names: list[str] = []
-    for position, (column, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
-        name = column if column not in names else f"{column}_{position}"
-        names.append(name)
-        cell = f"#{position}"
-        shown.append(f"{f'CAST({cell} AS VARCHAR)' if kind == 'INTERVAL' else cell} AS {quoted(name)}")
-    return shown
-
-
-def _only_reads(statement: duckdb.Statement) -> bool:
-    """Whether a statement surely writes no file: a PIVOT (which is MULTI) and an EXPLAIN may hold a COPY."""
-    if statement.type in (duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI):
-        return re.search(r"\bcopy\b", statement.query, re.IGNORECASE) is None
-    return statement.type == duckdb.StatementType.SELECT
-
-
-def _readable_files(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
-    """Files of the lake that the catalog's views read; none for SQL that does more than select.
-
-    DuckDB lets whoever may read a file write it as well, even where the catalog is opened read-only.
-    """
-    if not all(map(_only_reads, connection.extract_statements(sql))):
-        return []
-    rows = connection.execute(f"SELECT DISTINCT unnest(files) FROM {_STATES} ORDER BY 1").fetchall()
-    return [row[0] for row in rows if "://" not in row[0]]
-
-
-def query(path: Path, sql: str) -> pl.DataFrame:
-    """Run SQL read-only on the catalog.
-
-    Raises
-    ------
-    ConfigurationError
-        if there is no catalog yet or the SQL is wrong; the message is DuckDB's, which names the
-        nearest table or column.
-    """
-    if not path.exists():
-        raise ConfigurationError(f"{path}: there is no catalog yet; `crm-hygiene run` makes it")
-    files: list[str] = []
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            files = _readable_files(connection, sql)
-            allow_files(connection, files)
-            relation = connection.sql(sql)
-            if relation is None:
-                return pl.DataFrame()
-            relation = relation.project(", ".join(_shown(relation)))
-            table = relation.to_arrow_table()
-    except duckdb.Error as error:
-        # Of a file that is gone DuckDB says that it may not look for it.
-        gone = [f for f in files if f in str(error) and not Path(f).exists()]
-        if gone:
-            raise ConfigurationError(
-                f"{gone[0]} is not there any more: the catalog reads it in place. "
-                "If the lake was moved, the next night names its files where they are now"
-            ) from error
-        raise ConfigurationError(str(error)) from error
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame

@@ -49,9 +49,3 @@ def drop(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     ).fetchall()
     for (kind,) in found:
         connection.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} {qualified(table)}")
-
-
-def allow_files(connection: duckdb.DuckDBPyConnection, files: Collection[str]) -> None:
-    """Let the connection read these files and no others, nor anything else outside of what it has open."""
-    connection.execute("SET allowed_paths = ?", [sorted(files)])
-    connection.execute("SET enable_external_access = false")

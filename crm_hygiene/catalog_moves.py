@@ -52,6 +52,8 @@ def exchange_rows(
     found = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {target}").fetchall()]
     if found != columns:
         return None
+    if not _is_table(connection, contract):  # a view on files until now: no rows of its own
+        return None
     rows, places = connection.execute(f"SELECT count(*), max(rowid) + 1 FROM {target}").fetchall()[0]
     if rows < _FEWEST_ROWS or places > _MOST_ROOM * rows:
         return None
@@ -64,6 +66,13 @@ def exchange_rows(
         move.drop(connection)
         return None
     return move
+
+
+def _is_table(connection: duckdb.DuckDBPyConnection, contract: Contract) -> bool:
+    found = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE schema_name || '.' || table_name = ?", [contract.table]
+    ).fetchall()
+    return bool(found[0][0])
 
 
 def _difference(

@@ -30,6 +30,7 @@ _SHOWN = frozenset(
         "catalog_loading.py",
         "catalog_macros.py",
         "catalog_moves.py",
+        "catalog_query.py",
     }
 )
 

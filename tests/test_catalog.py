@@ -10,7 +10,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from crm_hygiene.catalog import build_catalog, query
+from crm_hygiene.catalog import build_catalog
+from crm_hygiene.catalog_query import query
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, LakeError
 from crm_hygiene.lake import Lake

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from crm_hygiene import catalog
-from crm_hygiene.catalog import build_catalog, query
+from crm_hygiene.catalog import build_catalog
+from crm_hygiene.catalog_query import query
 from crm_hygiene.contract import Contract, load_glossary
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake

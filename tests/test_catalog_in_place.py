@@ -10,8 +10,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from crm_hygiene.catalog import build_catalog, query
+from crm_hygiene import catalog_in_place, catalog_moves
+from crm_hygiene.catalog import build_catalog
 from crm_hygiene.catalog_history import qualified
+from crm_hygiene.catalog_query import query
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
@@ -92,6 +94,14 @@ def test_lake_that_moved_is_read_where_it_is_now(lake: Lake, path: Path, tmp_pat
         _users(path)
     built = build_catalog(Lake(str(moved)), CONTRACTS, path)
     assert (built.renewed, built.kept) == (["conformed.users"], ["linked.person_members"])
+    assert _users(path) == ["a"]
+
+
+def test_what_was_read_in_place_can_be_held(lake: Lake, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog_moves, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(catalog_in_place, "_HELD", {USERS.table})
+    build_catalog(lake, CONTRACTS, path)
+    assert _kinds(path)["users"] == "BASE TABLE"
     assert _users(path) == ["a"]
 
 

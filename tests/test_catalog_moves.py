@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from crm_hygiene import catalog_moves
-from crm_hygiene.catalog import build_catalog, query
+from crm_hygiene.catalog import build_catalog
 from crm_hygiene.catalog_loading import Arrivals
+from crm_hygiene.catalog_query import query
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 

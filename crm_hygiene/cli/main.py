@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 import crm_hygiene.cli.writeback_delivery  # noqa: F401 - adds its commands to `writeback`
-from crm_hygiene.catalog import query as query_catalog
+from crm_hygiene.catalog_query import query as query_catalog
 from crm_hygiene.cli.doctor import examine
 from crm_hygiene.cli.evaluate import evaluate_command
 from crm_hygiene.cli.explain import explain

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from crm_hygiene.catalog import query
+from crm_hygiene.catalog_query import query
 from crm_hygiene.contract import load_contracts
 
 from .project import Project

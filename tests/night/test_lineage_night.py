@@ -12,7 +12,7 @@ from lineage.published_model import check_event
 
 from assets import golden as golden_assets
 from crm_hygiene import standardise as std
-from crm_hygiene.catalog import query
+from crm_hygiene.catalog_query import query
 from crm_hygiene.conform.standard import plain
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, GateStopped, LakeError
