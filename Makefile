@@ -32,7 +32,10 @@ PYTEST = $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 test: $(VENV)/ready  ## the tests but for the long ones, properties on fewer examples
 	$(PYTEST) -m "not long"
 
-test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale; properties on all examples
+test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale
+	$(PYTEST) --durations 40
+
+test-thorough: $(VENV)/ready  ## every test, properties on four times as many examples; before a release
 	$(PYTEST) --hypothesis-profile thorough --durations 40
 
 check: $(VENV)/ready  ## format, lint, types, layering, definitions
@@ -82,4 +85,4 @@ lock:  ## compile the lock files anew (needs uv); they name no registry
 clean:  ## remove the lake, the sample exports and Dagster's history, not the environment
 	rm -rf lake landing truth .dagster
 
-.PHONY: help setup run test test-all check ui bench bench-linkage bench-cash tryton circle-tryton lock clean
+.PHONY: help setup run test test-all test-thorough check ui bench bench-linkage bench-cash tryton circle-tryton lock clean

@@ -9,7 +9,7 @@ reference page all derive from the objects here. What does not belong here: runn
 from __future__ import annotations
 
 import difflib
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,10 +114,18 @@ class Contract(BaseModel):
         """Names of the columns in their order."""
         return [c.name for c in self.columns]
 
-    @property
+    @cached_property
     def schema(self) -> pl.Schema:  # type: ignore[override]
         """Polars schema of the table."""
         return pl.Schema({c.name: c.polars_type for c in self.columns})
+
+    @cached_property
+    def _cells(self) -> dict[str, tuple[pl.Expr, pl.Expr]]:
+        """By column: what casts it to its type, and what is null of that type."""
+        return {
+            c.name: (pl.col(c.name).cast(c.polars_type), pl.lit(None, dtype=c.polars_type).alias(c.name))
+            for c in self.columns
+        }
 
     @property
     def pii_columns(self) -> frozenset[str]:
@@ -145,12 +153,7 @@ class Contract(BaseModel):
         if unknown:
             raise ConfigurationError(f"{self.table}: columns not in its contract: {', '.join(unknown)}")
         have = set(frame.columns)
-        return frame.select(
-            (
-                pl.col(c.name).cast(c.polars_type) if c.name in have else pl.lit(None, dtype=c.polars_type)
-            ).alias(c.name)
-            for c in self.columns
-        )
+        return frame.select([cast if name in have else null for name, (cast, null) in self._cells.items()])
 
     def all_checks(self) -> tuple[Check, ...]:
         """The derived checks (key, required, closed vocabularies) and the written ones, derived first.

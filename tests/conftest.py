@@ -1,10 +1,10 @@
 """Settings for all tests: what is long, how many examples are drawn, who runs what.
 
 Two profiles of Hypothesis: `quick`, the one in force, draws a quarter of the examples of `thorough`
-(`--hypothesis-profile thorough`, in `make test-all`; tests with a number of their own take it from
+(`--hypothesis-profile thorough`, in `make test-thorough`; tests with a number of their own take it from
 `examples`). Both search anew on each run, but not in CI, where a red must repeat. Tests marked `long` are
 whole nights, clusters, faults at every step and scale, whose cost cannot go; `make test` leaves them out and
-says so.
+says so, `make test-all` runs them.
 
 Tests are handed out file by file (`--dist loadfile`). Files that take long come first, so that no worker is
 left with one when the others are done; what takes long to make is made once for all workers.
@@ -123,8 +123,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     left_out = config.stash.get(_LEFT_OUT, 0)
     if left_out:
         terminalreporter.write_line(
-            f"{left_out} long tests left out (whole nights, clusters, faults, scale), properties drew "
-            f"{settings.default.max_examples} examples, not {USUAL}; `make test-all` runs everything",
+            f"{left_out} long tests left out (whole nights, clusters, faults, scale); "
+            "`make test-all` runs them",
             yellow=True,
         )
 

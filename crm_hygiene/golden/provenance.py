@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import polars as pl
 
@@ -115,9 +116,9 @@ def trace_column(table: str, column: str, choice: Choice, rules: Rules, as_of: d
             "observed_at",
         )
     )
-    pinned = _trace_pins(table, column, choice)
-    # Without pins the rows are in the order of entities, which is that of their ids.
-    return traced if pinned.is_empty() else pl.concat([traced, pinned]).sort("entity_id")
+    if choice.pinned.is_empty():
+        return traced  # in the order of entities, which is that of their ids
+    return pl.concat([traced, _trace_pins(table, column, choice)]).sort("entity_id")
 
 
 def _trace_pins(table: str, column: str, choice: Choice) -> pl.DataFrame:
@@ -128,8 +129,6 @@ def _trace_pins(table: str, column: str, choice: Choice) -> pl.DataFrame:
     contract = contract_of("golden.provenance")
     records = choice.candidates.records
     pinned = choice.pinned
-    if pinned.is_empty():
-        return contract.empty()
     said = pl.format("pin by {} on {}", "decided_by", pl.col("decided_at").dt.date().cast(pl.String))
     pinned = pinned.filter(pl.col(column).is_not_null()).join(
         choice.winners.select("entity", "row"), on="entity", how="left", maintain_order="left"
@@ -169,14 +168,14 @@ def _rules_in_words(frame: pl.DataFrame, choice: Choice) -> pl.Series:
         pl.when(pl.col("decided") == "validity").then(pl.col("test").cast(pl.String)).alias("test"),
         pl.when(pl.col("decided") == "only").then("size").alias("size"),
     )
-    texts = said.unique().with_columns(rule=_rule_text(choice))
+    texts = said.unique().with_columns(rule=_rule_text(choice.rule.strategies))
     found = said.join(texts, on=said.columns, how="left", nulls_equal=True, maintain_order="left")
     return found["rule"]
 
 
-def _rule_text(choice: Choice) -> pl.Expr:
-    """What settled the choice, in words, per row."""
-    strategies = list(choice.rule.strategies)
+@cache
+def _rule_text(strategies: tuple[str, ...]) -> pl.Expr:
+    """What settled a choice by these strategies, in words, per row."""
     count = pl.col("candidate_count")
     trust = pl.format("trust {} {}", pl.col("source"), pl.col("trust"))
     text = pl.when(pl.col("decided") == "trust").then(pl.format("{}, best of {}", trust, count))

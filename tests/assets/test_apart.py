@@ -101,8 +101,16 @@ def perform(run: Run, name: str) -> None:
     perform_work(run, name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def processes() -> Iterator[StepProcesses]:
+    """What a test leaves in waiting serves the next one, as steps of a night follow each other."""
+    found = StepProcesses("hygiene.yaml", _prepare, perform)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def own_processes() -> Iterator[StepProcesses]:
     found = StepProcesses("hygiene.yaml", _prepare, perform)
     yield found
     found.close()
@@ -225,7 +233,7 @@ def test_a_lost_lease_ends_the_process(
 
 
 def test_without_memory_for_a_process_in_waiting_a_step_is_done(
-    processes: StepProcesses, night: Night, monkeypatch: pytest.MonkeyPatch
+    own_processes: StepProcesses, night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = []
 
@@ -236,7 +244,7 @@ def test_without_memory_for_a_process_in_waiting_a_step_is_done(
         return begun[0]
 
     monkeypatch.setattr(apart, "Beside", only_one)
-    assert _results(processes, "pid", night)
+    assert _results(own_processes, "pid", night)
 
 
 def _here(night: Night, log: logging.Logger) -> Iterator[Any]:
@@ -244,7 +252,7 @@ def _here(night: Night, log: logging.Logger) -> Iterator[Any]:
 
 
 def test_large_works_are_done_elsewhere_where_a_night_has_processes(
-    processes: StepProcesses, night: Night, monkeypatch: pytest.MonkeyPatch
+    own_processes: StepProcesses, night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
@@ -258,11 +266,11 @@ def test_large_works_are_done_elsewhere_where_a_night_has_processes(
 
     assert pid(apart.LARGE_BYTES) == os.getpid()
     assert not asked  # nobody needs to know
-    with steps_apart(processes):
+    with steps_apart(own_processes):
         assert pid(apart.LARGE_BYTES - 1) == os.getpid()
         assert pid(apart.LARGE_BYTES) != os.getpid()
-        while processes._waiting:
-            processes._waiting.pop().close()
+        while own_processes._waiting:
+            own_processes._waiting.pop().close()
 
         def refused(**_: str) -> Beside:
             raise BlockingIOError(11, "Resource temporarily unavailable")

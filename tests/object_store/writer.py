@@ -1,7 +1,12 @@
-"""A process that writes beside others: `python -m tests.object_store.writer URI WHAT NAME COUNT`."""
+"""A process that writes beside others: `python -m tests.object_store.writer`.
+
+It takes one task after another from its standard input, each a line of JSON: uri, what, name, count. It says
+that it is ready, waits for a line, does it and says so.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 
 import polars as pl
@@ -20,17 +25,15 @@ def runs(*ids: str, status: str = "succeeded") -> pl.DataFrame:
 
 def main(uri: str, what: str, name: str, count: int) -> None:
     lake = Lake(uri)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    _say("ready")
     sys.stdin.readline()
     for number in range(count):
         own = f"{name}-{number}"
         if what == "append":
             lake.append(RUNS, [runs(own)], {"run_id": name}, once=own)
         elif what == "append_same":
-            print(
-                "added", lake.append(RUNS, [runs(f"same-{number}")], {"run_id": name}, once=f"same-{number}")
-            )
+            same = f"same-{number}"
+            _say("added", lake.append(RUNS, [runs(same)], {"run_id": name}, once=same))
         elif what == "publish":
             lake.publish(RUNS, runs(own, f"{own}+"), {"run_id": name, "inputs": own})
         elif what == "replace":
@@ -38,13 +41,17 @@ def main(uri: str, what: str, name: str, count: int) -> None:
         elif what == "night":
             try:
                 with night_lock(uri):
-                    sys.stdout.write("held\n")
-                    sys.stdout.flush()
+                    _say("held")
                     sys.stdin.readline()
             except LakeError as error:
-                print("refused", error)
-    print("done")
+                _say("refused", error)
+    _say("done")
+
+
+def _say(*words: object) -> None:
+    print(*words, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    for line in iter(sys.stdin.readline, ""):
+        main(*json.loads(line))
