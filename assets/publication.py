@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -43,6 +44,7 @@ from assets.presentation import (
     where_to_look,
 )
 from assets.resources import NightResource
+from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.fingerprint import fingerprint
@@ -351,6 +353,61 @@ def make_tables(
             _NOT_PUBLISHED + " | ".join(f"{g.contract.table}: {failures(g.results)}" for g in stopped),
             allow_retries=False,
         )
+    try:
+        # What is told of a table reads it; the next one is written meanwhile.
+        with closing(ahead(_published(night, step, gates, parts, inputs, models))) as published:
+            for live in published:
+                publication, table = live.publication, live.contract.table
+                log.info(
+                    f"{table}: {publication.row_count:,} rows, "
+                    + (f"version {publication.version}" if publication.is_changed else "content unchanged")
+                )
+                yield dg.MaterializeResult(
+                    asset_key=asset_key(table),
+                    metadata={
+                        **table_metadata(night.lake, live.contract, publication, live.fresh),
+                        **step.figures_of(night, table),
+                        **where_to_look(night, live.contract),
+                    },
+                )
+                yield from _check_results(live.contract, live.results)
+    except _StoppedInPartsError as stop:
+        contract = contract_of(stop.table)
+        yield from _check_results(contract, gate_log(night.lake, night.run_id).last([stop.table])[stop.table])
+        raise dg.Failure(f"{_NOT_PUBLISHED}{stop.table}: {stop}", allow_retries=False) from stop
+
+
+@dataclass(frozen=True)
+class _Live:
+    """A table just published: what its gate found, and the rows that were made if it is a revision."""
+
+    contract: Contract
+    publication: Publication
+    results: pl.DataFrame
+    fresh: pl.DataFrame | None
+
+
+class _StoppedInPartsError(Exception):
+    def __init__(self, table: str, stop: GateStopped) -> None:
+        super().__init__(str(stop))
+        self.table = table
+
+
+def _published(
+    night: Night,
+    step: Step,
+    gates: dict[str, Gated],
+    parts: dict[str, Parts | StreamedRevision],
+    inputs: str,
+    models: dict[str, str],
+) -> Iterator[_Live]:
+    """Publish tables one after another, taking them out of `gates` and `parts`.
+
+    Raises
+    ------
+    _StoppedInPartsError
+        if a table in parts does not pass.
+    """
     # Streamed tables first: their gate runs while they are written and may still stop the step.
     for table in [*parts, *(t for t in step.tables if t in gates)]:
         contract = contract_of(table)
@@ -366,21 +423,8 @@ def make_tables(
                     night, contract, parts.pop(table), step.again, metadata, table in step.untold
                 )
             except GateStopped as stop:
-                yield from _check_results(contract, gate_log(night.lake, night.run_id).last([table])[table])
-                raise dg.Failure(f"{_NOT_PUBLISHED}{table}: {stop}", allow_retries=False) from stop
-        log.info(
-            f"{table}: {publication.row_count:,} rows, "
-            + (f"version {publication.version}" if publication.is_changed else "content unchanged")
-        )
-        yield dg.MaterializeResult(
-            asset_key=asset_key(table),
-            metadata={
-                **table_metadata(night.lake, contract, publication, fresh),
-                **step.figures_of(night, table),
-                **where_to_look(night, contract),
-            },
-        )
-        yield from _check_results(contract, results)
+                raise _StoppedInPartsError(table, stop) from stop
+        yield _Live(contract, publication, results, fresh)
 
 
 def _tell_of(table: str, given: pl.DataFrame | Revision) -> None:
