@@ -22,7 +22,7 @@ import dagster as dg
 
 from assets.early import BegunWork, Early, EarlyWorks
 from assets.resources import Run
-from crm_hygiene.beside import Beside, NotDoneBesideError
+from crm_hygiene.beside import Beside, NotDoneBesideError, import_once
 from crm_hygiene.lake_tables import OPEN_TABLES
 from crm_hygiene.lease import check_held
 from crm_hygiene.night import Night
@@ -34,6 +34,9 @@ LARGE_BYTES = 32_000_000
 
 # A process that holds no more than this after a step does the next one as well.
 _KEPT_BYTES = 700_000_000
+
+# What all processes of a night import.
+IMPORTED_ONCE = "assets.imported_once"
 
 # One for the next step, and one for a work ahead of its turn.
 _MOST_WAITING = 2
@@ -66,6 +69,7 @@ class StepProcesses:
         perform: Perform,
         early: Mapping[str, Early] = NO_EARLY,
     ) -> None:
+        import_once(IMPORTED_ONCE)
         self._config_path = config_path
         self._prepare = prepare
         self._perform = perform
@@ -82,9 +86,10 @@ class StepProcesses:
     def taken(self) -> Beside | None:
         """A process for one step; None where the system gives none."""
         try:
-            return self._waiting.pop() if self._waiting else self._new()
+            process = self._waiting.pop() if self._waiting else self._new()
         except OSError:
             return None
+        return process if process.is_there() else None
 
     def _left(self, process: Beside, is_whole: bool) -> None:
         """Keep a process for the next step, or end it."""

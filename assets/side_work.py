@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from assets.apart import IMPORTED_ONCE
 from assets.charts import CHARTS
 from assets.errands import Errands, running_errands
 from assets.gating import gates_beside
 from assets.publication import with_gates
 from assets.resources import Run
 from assets.staging import draw, prepare, reads_of_errands, stage
-from crm_hygiene.beside import Beside
+from crm_hygiene.beside import Beside, import_once
 from crm_hygiene.config import Config
 from crm_hygiene.night import Night, mappings_of
 from expectations.engine import prepare_gates
@@ -38,6 +39,7 @@ class SideWork:
     def __init__(self, config: Config, config_path: Path | None) -> None:
         self._config = config
         self._config_path = str(config_path) if config_path else None
+        import_once(IMPORTED_ONCE)
         self._gates, self._steps = Beside(_NICENESS), Beside(_NICENESS)
         self._gates.call(prepare_gates)
         self._steps.call(prepare, self._config_path)

@@ -1,22 +1,24 @@
 """A process beside this one that calls functions for it, one after another.
 
 What holds the lock of Python (imports, Great Expectations, callables) gains nothing from a thread, and what
-took memory gives it back for sure only with its process. The process is a fresh interpreter, so it works
-wherever threads run already, and it ends with the one that began it, however that ends and whatever it is at.
+took memory gives it back for sure only with its process. The process is forked from one that does nothing
+but import what all of them need (`import_once`) and fork, so it works wherever threads run already. It ends
+with the one that began it, however that ends and whatever it is at.
+
 What does not belong here: what is called.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,6 +37,13 @@ MEANWHILE_SECONDS = 1.0
 
 _TOLD, _RETURNED, _RAISED = "told", "returned", "raised"
 
+# Elsewhere system libraries do not outlive a fork.
+_PROCESSES = (
+    multiprocessing.get_context("forkserver")
+    if sys.platform == "linux"
+    else multiprocessing.get_context("spawn")
+)
+
 
 class NotDoneBesideError(Exception):
     """The process has ended, or what was called raised an error; the caller may do the work itself."""
@@ -42,6 +51,14 @@ class NotDoneBesideError(Exception):
 
 def _nothing() -> None:
     pass
+
+
+def import_once(*modules: str) -> None:
+    """Have modules imported once for all processes; to be asked before the first one begins.
+
+    They must not begin threads that a fork would have to take along.
+    """
+    _PROCESSES.set_forkserver_preload(list(modules))
 
 
 class Beside:
@@ -60,23 +77,38 @@ class Beside:
     Raises
     ------
     OSError
-        if the system gives no process.
+        if the system gives no connection to a process.
     """
 
     def __init__(self, niceness: int = 0, **environment: str) -> None:
-        ours, theirs = socket.socketpair()
-        path = os.pathsep.join(filter(None, sys.path))
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), str(niceness)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, **environment},
-            )
-        self._connection = Connection(ours.detach())
+        self._connection, theirs = _PROCESSES.Pipe()
+        # It ends with this one in any case; a process that is no daemon would be waited for.
+        self._process = _PROCESSES.Process(
+            target=_serve, args=(theirs, niceness, {**os.environ, **environment}), daemon=True
+        )
+        self._begun: Future[None] = Future()
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._closing = threading.Lock()
+        self._looking = threading.Lock()
+        # The first one begins when all is imported that is imported once.
+        threading.Thread(target=self._begin, args=(theirs,), name="begin beside", daemon=True).start()
+
+    def _begin(self, theirs: Connection) -> None:
+        error = None
+        try:
+            with theirs:
+                self._process.start()
+        except (OSError, EOFError) as problem:
+            error = NotDoneBesideError(f"the system gives no process: {problem}")
+        with suppress(InvalidStateError):  # closed meanwhile
+            if error is None:
+                self._begun.set_result(None)
+            else:
+                self._begun.set_exception(error)
+
+    def is_there(self) -> bool:
+        """Whether the system gave a process; known once it has begun, for which this waits."""
+        return self._begun.exception() is None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """What `function(*arguments)` returns there; it can be cancelled while others are before it.
@@ -118,6 +150,7 @@ class Beside:
     def _conversation(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], meanwhile: Callable[[], None]
     ) -> Generator[Any, None, Any]:
+        self._begun.result()
         try:
             asked = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -141,11 +174,16 @@ class Beside:
 
     def _end(self) -> str:
         """That the process has ended, and how."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-        code = self._process.returncode
+        code = self._exit_code(_PATIENCE)
         how = "" if code is None else f" with {code}" if code >= 0 else f", killed by {_signal_name(-code)}"
         return f"the process has ended{how}"
+
+    def _exit_code(self, patience: float) -> int | None:
+        """How the process ended; None where it has not after so many seconds."""
+        with self._looking:
+            self._process.join(patience)
+            code: int | None = self._process.exitcode
+            return code
 
     def resident_bytes(self) -> int | None:
         """Memory that the process holds at the moment; None where the system does not tell."""
@@ -169,12 +207,14 @@ class Beside:
         # Not only closed: a thread may still read from it.
         with socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways, suppress(OSError):
             both_ways.shutdown(socket.SHUT_RDWR)
-        self._process.terminate()
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with suppress(InvalidStateError):
+            # If it begins yet, it finds the connection closed and ends.
+            self._begun.set_exception(NotDoneBesideError("closed before it began"))
+        if self._begun.exception() is None:
+            self._process.terminate()
+            if self._exit_code(_PATIENCE) is None:
+                self._process.kill()
+                self._exit_code(_PATIENCE)
         self._asking.shutdown()
         self._connection.close()
 
@@ -233,12 +273,19 @@ def _answer(asked: bytes) -> bytes:
         return _pickled(_RAISED, f"{type(error).__name__}: {error}")
 
 
-def main() -> None:
-    """Answer what comes through the socket whose number is given, until its other end is closed."""
+def _serve(connection: Connection, niceness: int, environment: dict[str, str]) -> None:
+    """Answer what comes through the connection until its other end is closed."""
     # Ctrl-C reaches every process of the terminal; the one that began this one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(int(sys.argv[2]))
-    master = _Master(Connection(int(sys.argv[1])))
+    # Locks that libraries make for processes of theirs (tqdm) are its own; nobody need tidy up after it.
+    multiprocessing.set_start_method("fork", force=True)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.nice(niceness)
+    with open(os.devnull, "r+b") as nothing:  # noqa: PTH123
+        for standard in (0, 1):
+            os.dup2(nothing.fileno(), standard)
+    master = _Master(connection)
     _master.append(master)
     threading.Thread(target=master.listen, name="master", daemon=True).start()
     with few_collections():
@@ -247,10 +294,3 @@ def main() -> None:
                 master.send_pickled(_answer(master.asked.get()))
             except OSError:
                 return
-
-
-if __name__ == "__main__":
-    # The module that functions import to tell something is this one, not `__main__`.
-    from crm_hygiene.beside import main as _main
-
-    _main()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from operator import add, truediv
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from crm_hygiene import beside
 from crm_hygiene.beside import Beside, NotDoneBesideError, tell_master
 
 
@@ -124,5 +128,60 @@ process.call(time.sleep, 60).result()
         master.kill()
     until = time.monotonic() + 20
     while not _has_ended(pid):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_what_is_imported_once_is_there_when_a_process_begins() -> None:
+    script = """
+import sys
+from crm_hygiene.beside import Beside, import_once
+import_once("assets.imported_once")
+process = Beside()
+loaded = process.call(eval, "sorted(set(__import__('sys').modules))").result()
+print({"dagster", "great_expectations", "splink"} <= set(loaded), {"polars", "deltalake"} & set(loaded))
+process.close()
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert told.stdout.strip() == "True set()"
+    assert not told.stderr
+
+
+def test_what_cannot_be_begun_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(beside._PROCESSES.Process, "start", refused)
+    process = Beside()
+    assert not process.is_there()
+    with pytest.raises(NotDoneBesideError, match="Resource temporarily unavailable"):
+        process.call(add, 1, 1).result()
+    process.close()
+
+
+def test_closing_does_not_wait_for_a_process_that_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_begin, pids = threading.Event(), []
+    start = beside._PROCESSES.Process.start
+
+    def late(process: multiprocessing.Process) -> None:
+        may_begin.wait()
+        start(process)
+        pids.append(process.pid)
+
+    monkeypatch.setattr(beside._PROCESSES.Process, "start", late)
+    process = Beside()
+    asked = process.call(add, 1, 1)
+    process.close()
+    with pytest.raises((NotDoneBesideError, CancelledError)):
+        asked.result()
+    may_begin.set()
+    until = time.monotonic() + 20
+    while not pids or not _has_ended(pids[0]):
         assert time.monotonic() < until
         time.sleep(0.05)

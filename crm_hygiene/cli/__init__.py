@@ -2,7 +2,9 @@
 
 from crm_hygiene.garbage import few_collections
 
-with few_collections():
-    from crm_hygiene.cli.main import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Entry point; imports what it needs when called: processes beside a night import this module, too."""
+    with few_collections():
+        from crm_hygiene.cli.main import main as front_door
+    front_door()

@@ -38,7 +38,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Beside]:
 
 
 def _are_gone(processes: list[Beside]) -> bool:
-    return all(process._process.poll() is not None for process in processes)
+    return all(process._process.exitcode is not None for process in processes)
 
 
 @pytest.mark.long
