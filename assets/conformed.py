@@ -80,7 +80,7 @@ def _step(table: str, mappings: dict[str, Mapping]) -> Step:
         column_lineage={name: conformed_lineage(table, mappings)},
         extra=_libraries,
         pins={name: reads},
-        # What linkage reads, which takes longest, comes first.
+        # What linkage reads, which takes longest, comes first once everything has landed.
         priority=int(name in LINKED.values()),
     )
 

@@ -9,10 +9,11 @@ import dagster as dg
 
 from assets.apart import done
 from assets.presentation import schema_metadata, table_metadata
-from assets.publication import asset_key
+from assets.publication import PRIORITY, asset_key
 from assets.resources import NightResource
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import discover, land_source, landing_contract
+from crm_hygiene.linkage.records import TABLES as LINKED
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
 
@@ -29,6 +30,15 @@ def _standing(night: Night, contract: Contract) -> dict[str, Any]:
     """Row count, address and preview of an append-only table; what changed is what landed."""
     found = table_metadata(night.lake, contract, None)
     return {name: value for name, value in found.items() if not name.startswith("rows ")}
+
+
+def landing_priority(mapping: Mapping) -> int:
+    """Place of a source among the steps whose turn has come, the greatest first.
+
+    All land before anything is conformed; what linkage reads, which takes longest, lands first, so that it is
+    conformed ahead of its turn while the others land.
+    """
+    return 3 if any(f"conformed.{table}" in LINKED.values() for table in mapping.tables) else 2
 
 
 def landing_work(mapping: Mapping) -> str:
@@ -106,6 +116,7 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
             )
         ],
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
+        op_tags={PRIORITY: str(landing_priority(mapping))},
     )
     def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)

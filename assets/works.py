@@ -23,7 +23,7 @@ from assets.audit import CATALOG_WORK, replaced_catalog
 from assets.conformed import conformed_steps
 from assets.early import Early
 from assets.golden import golden_step
-from assets.landing import landed, landing_work, new_bytes
+from assets.landing import landed, landing_priority, landing_work, new_bytes
 from assets.linked import linked_steps
 from assets.orders import order_steps
 from assets.privacy import privacy_step
@@ -82,7 +82,7 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
 
     landing = {
         landing_work(mapping): Early(frozenset(), partial(lands_much, mapping=mapping))
-        for mapping in mappings.values()
+        for mapping in sorted(mappings.values(), key=lambda mapping: -landing_priority(mapping))
     }
     conforming = {
         step.name: Early(frozenset(step.all_reads), partial(has_much_to_do, step=step))
