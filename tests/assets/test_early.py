@@ -213,3 +213,18 @@ def test_only_what_has_its_turn_in_a_run_is_begun_ahead(part: dict[str, Any], fo
     early = _early_works_of(dg.DagsterRun(**{"job_name": JOB, **part}), mappings)
     assert early.keys() & {"landing.bank_ledger", "landing.erp_invoices", "conform_people"} == found
     assert not _early_works_of(None, mappings)
+
+
+def test_all_land_before_anything_is_conformed_and_what_linkage_reads_first() -> None:
+    mappings = mappings_of(Config())
+    nodes = {node.name: node for node in build_defs(Config()).resolve_job_def(JOB).nodes}
+
+    def priority(work: str) -> int:
+        return int(nodes[work.replace(".", "__")].definition.tags.get("dagster/priority", 0))
+
+    first = {m.source for m in mappings.values() if {"people", "organisations"} & set(m.tables)}
+    of_linkage = {priority(landing_work(m)) for m in mappings.values() if m.source in first}
+    of_others = {priority(landing_work(m)) for m in mappings.values() if m.source not in first}
+    assert min(of_linkage) > max(of_others)
+    assert min(of_others) > priority("conform_people") == priority("conform_organisations")
+    assert priority("conform_people") > priority("conform_payments")
