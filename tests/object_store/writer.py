@@ -1,12 +1,13 @@
 """A process that writes beside others: `python -m tests.object_store.writer`.
 
-It takes one task after another from its standard input, each a line of JSON: uri, what, name, count. It says
-that it is ready, waits for a line, does it and says so.
+It takes one task after another from its standard input, each a line of JSON: uri, what, name, count, and the
+variables that open the store. It says that it is ready, waits for a line, does it and says so.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import polars as pl
@@ -23,7 +24,8 @@ def runs(*ids: str, status: str = "succeeded") -> pl.DataFrame:
     return RUNS.shape(pl.DataFrame({"run_id": ids, "status": [status] * len(ids)}))
 
 
-def main(uri: str, what: str, name: str, count: int) -> None:
+def main(uri: str, what: str, name: str, count: int, store: dict[str, str]) -> None:
+    os.environ.update(store)
     lake = Lake(uri)
     _say("ready")
     sys.stdin.readline()
