@@ -29,7 +29,7 @@ run: $(VENV)/ready landing/.sampled  ## the whole night on sample exports (or on
 
 PYTEST = $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/ready  ## the tests but for the long ones, properties on fewer examples
+test: $(VENV)/ready  ## the tests but for the long ones
 	$(PYTEST) -m "not long"
 
 test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale

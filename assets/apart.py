@@ -89,7 +89,10 @@ class StepProcesses:
             process = self._waiting.pop() if self._waiting else self._new()
         except OSError:
             return None
-        return process if process.is_there() else None
+        if process.is_there():
+            return process
+        process.close()
+        return None
 
     def _left(self, process: Beside, is_whole: bool) -> None:
         """Keep a process for the next step, or end it."""

@@ -61,7 +61,7 @@ class _Night(NightResource):
 
 
 def _large_steps_apart(config_path: str | None, run: dg.DagsterRun | None) -> AbstractContextManager[None]:
-    # A process is handed its end of a socket by number.
+    # How far a process yields and what stands behind its files is asked as POSIX has it.
     if os.name != "posix":
         return nullcontext()
     config = load_config(Path(config_path) if config_path else None)

@@ -134,7 +134,6 @@ process.call(time.sleep, 60).result()
 
 def test_what_is_imported_once_is_there_when_a_process_begins() -> None:
     script = """
-import sys
 from crm_hygiene.beside import Beside, import_once
 import_once("assets.imported_once")
 process = Beside()
