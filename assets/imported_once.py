@@ -6,19 +6,23 @@ and Polars warns of it. What is here begins none that it does not look after acr
 jemalloc do).
 """
 
+import atexit
 import gc
 
-import dagster  # noqa: F401
-import duckdb  # noqa: F401
-import pandas as pd  # noqa: F401
-import pyarrow.parquet  # noqa: F401
-import splink  # noqa: F401
+from crm_hygiene.garbage import few_collections
 
-from expectations.great_expectations_import import import_great_expectations
+with few_collections():
+    import dagster  # noqa: F401
+    import duckdb  # noqa: F401
+    import pandas as pd  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import splink  # noqa: F401
 
-gc.disable()
-import_great_expectations()
-gc.enable()
+    from expectations.great_expectations_import import import_great_expectations
+
+    import_great_expectations()
 
 # Looked at for garbage, memory that is shared would be copied.
 gc.freeze()
+# Bindings to C++ complain of what stays when the interpreter ends.
+atexit.register(gc.unfreeze)
