@@ -452,7 +452,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.kind == "drop_before":
                 return self._drop()
             if fault and fault.kind == "hang":
-                state.stopping.wait(5)
+                state.stopping.wait(60)
                 return self._drop()
             if fault and fault.kind == "status":
                 return self._send(fault.status, fault.body, fault.headers)

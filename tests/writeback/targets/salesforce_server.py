@@ -475,7 +475,7 @@ class SalesforceServer:
                         status, told, extra = server.handle(self.command, self.path, headers, body)
                 if fault is not None and fault.how in ("drop_after", "hang"):
                     if fault.how == "hang":
-                        server._released.wait(5)
+                        server._released.wait(60)
                     self.close_connection = True
                     return
                 self._answer(status, told, extra)
