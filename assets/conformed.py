@@ -80,8 +80,8 @@ def _step(table: str, mappings: dict[str, Mapping]) -> Step:
         column_lineage={name: conformed_lineage(table, mappings)},
         extra=_libraries,
         pins={name: reads},
-        # What linkage reads, which takes longest, comes first once everything has landed.
-        priority=int(name in LINKED.values()),
+        # What linkage reads, which takes longest, goes before sources of other tables (`landing_priority`).
+        priority=2 if name in LINKED.values() else 0,
     )
 
 

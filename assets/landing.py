@@ -35,10 +35,10 @@ def _standing(night: Night, contract: Contract) -> dict[str, Any]:
 def landing_priority(mapping: Mapping) -> int:
     """Place of a source among the steps whose turn has come, the greatest first.
 
-    All land before anything is conformed; what linkage reads, which takes longest, lands first, so that it is
-    conformed ahead of its turn while the others land.
+    What linkage reads lands first and is conformed before the others land, so that a small night links while
+    they do. All of them land before anything else is conformed.
     """
-    return 3 if any(f"conformed.{table}" in LINKED.values() for table in mapping.tables) else 2
+    return 3 if any(f"conformed.{table}" in LINKED.values() for table in mapping.tables) else 1
 
 
 def landing_work(mapping: Mapping) -> str:

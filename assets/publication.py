@@ -63,7 +63,8 @@ _NOT_PUBLISHED = "not published, the last good version stays: "
 
 # Its commit names the linkage models that made the entities everything downstream is made from.
 _MEMBERS = "linked.person_members"
-Tables = dict[str, pl.DataFrame | Revision | Parts | StreamedRevision]
+Table = pl.DataFrame | Revision | Parts | StreamedRevision
+Tables = dict[str, Table]
 Compute = Callable[[Night], Tables]
 Figures = Callable[[Night], dict[str, Any]]
 
@@ -160,18 +161,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Staged:
-    """The tables of a step as computed ahead of it, and what the computation says.
+    """The tables of a step as computed ahead of it, their parts as lists, and what the computation says.
 
     Attributes
     ----------
     inputs
         fingerprint of what the step reads, taken before it was computed.
     gates
-        gates of the tables, under way.
+        gates of the tables that are no parts, under way.
     """
 
     inputs: str
-    tables: dict[str, pl.DataFrame | Revision]
+    tables: Tables
     notes: list[str]
     gates: dict[str, BegunGate] = field(default_factory=dict)
 
@@ -180,7 +181,11 @@ def with_gates(night: Night, staged: Staged | None) -> Staged | None:
     """Tables computed ahead, their gates begun."""
     if staged is None:
         return None
-    begun = {table: begin_gate(night, contract_of(table), rows) for table, rows in staged.tables.items()}
+    begun = {
+        table: begin_gate(night, contract_of(table), rows)
+        for table, rows in staged.tables.items()
+        if isinstance(rows, pl.DataFrame | Revision)
+    }
     return replace(staged, gates=begun)
 
 

@@ -10,18 +10,20 @@ from pathlib import Path
 
 import polars as pl
 
+from assets.apart import is_large, stored_bytes
 from assets.charts import CHARTS, CHARTS_READ, Drawn, draw_both
 from assets.conformed import conformed_steps
+from assets.golden import golden_step
 from assets.linked import linked_steps
 from assets.orders import order_steps
-from assets.publication import Staged, Step
+from assets.publication import Staged, Step, Table
 from assets.reconciled import reconciled_steps
 from assets.resources import Run
 from assets.signals import signals_steps
 from crm_hygiene.config import load_config
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import mappings_of
-from crm_hygiene.revision import Revision
+from crm_hygiene.revision import Revision, StreamedRevision
 
 
 def steps_ahead(mappings: dict[str, Mapping]) -> dict[str, Step]:
@@ -29,6 +31,7 @@ def steps_ahead(mappings: dict[str, Mapping]) -> dict[str, Step]:
     steps = [
         *conformed_steps(mappings),
         *linked_steps(),
+        golden_step(),
         *order_steps(),
         *reconciled_steps(),
         *signals_steps(),
@@ -39,7 +42,9 @@ def steps_ahead(mappings: dict[str, Mapping]) -> dict[str, Step]:
 def reads_of_errands(mappings: dict[str, Mapping], published: frozenset[str]) -> dict[str, frozenset[str]]:
     """What can be done ahead, and which of the tables that the night publishes it reads."""
     read = {name: step.all_reads for name, step in steps_ahead(mappings).items()}
-    return {name: published.intersection(tables) for name, tables in {**read, CHARTS: CHARTS_READ}.items()}
+    # Nobody waits for charts, so that they do not stand before golden tables.
+    read[CHARTS] = (*CHARTS_READ, *golden_step().tables)
+    return {name: published.intersection(tables) for name, tables in read.items()}
 
 
 @lru_cache(maxsize=1)
@@ -53,16 +58,24 @@ def prepare(config_path: str | None) -> None:
 
 
 def stage(run: Run, name: str) -> Staged | None:
-    """Compute the tables of a step; None where it need not run, or where they are too large to hand over."""
+    """Compute the tables of a step; None where it need not run, or where it reads much."""
     night = run.night()
     step = _steps(run.config_path)[name]
     inputs = step.inputs(night)
-    if step.is_current(night, inputs):
+    if step.is_current(night, inputs) or is_large(stored_bytes(night, step.all_reads)):
         return None
     noted = len(night.notes)
-    computed = step.compute(night)
-    held = {table: rows for table, rows in computed.items() if isinstance(rows, pl.DataFrame | Revision)}
-    return Staged(inputs, held, night.notes[noted:]) if len(held) == len(computed) else None
+    held = {table: _held(rows) for table, rows in step.compute(night).items()}
+    return Staged(inputs, held, night.notes[noted:])
+
+
+def _held(table: Table) -> Table:
+    """The table with its parts, if it comes in some, made and held."""
+    if isinstance(table, pl.DataFrame | Revision):
+        return table
+    if isinstance(table, StreamedRevision):
+        return StreamedRevision(list(table.kept), list(table.fresh))
+    return list(table)
 
 
 def draw(run: Run) -> Drawn:

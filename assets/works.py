@@ -80,15 +80,20 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
         is_current = step.is_current(night, step.inputs(night))
         return not is_current and is_large(stored_bytes(night, step.all_reads))
 
-    landing = {
-        landing_work(mapping): Early(frozenset(), partial(lands_much, mapping=mapping))
-        for mapping in sorted(mappings.values(), key=lambda mapping: -landing_priority(mapping))
-    }
-    conforming = {
-        step.name: Early(frozenset(step.all_reads), partial(has_much_to_do, step=step))
-        for step in sorted(conformed_steps(mappings), key=lambda step: -step.priority)
-    }
-    return landing | conforming
+    found = [
+        (
+            landing_priority(mapping),
+            landing_work(mapping),
+            Early(frozenset(), partial(lands_much, mapping=mapping)),
+        )
+        for mapping in mappings.values()
+    ]
+    found += [
+        (step.priority, step.name, Early(frozenset(step.all_reads), partial(has_much_to_do, step=step)))
+        for step in conformed_steps(mappings)
+    ]
+    found.sort(key=lambda work: -work[0])  # as their turns come
+    return {name: early for _, name, early in found}
 
 
 @lru_cache(maxsize=1)

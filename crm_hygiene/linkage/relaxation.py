@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import expressions as sql
@@ -228,6 +229,7 @@ def _beginning(node: sql.StartsWith) -> str:
     return f"({_sided(start, SIZE)} = 0 OR ({is_one_start} AND {missing} <= 0))"
 
 
+@lru_cache(maxsize=256)
 def guarded(condition: str) -> str:
     """A condition with what must be so for it in front, where that spares calls of a costly function."""
     tree = parsed(condition)

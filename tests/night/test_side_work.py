@@ -60,9 +60,8 @@ def test_side_work_makes_the_same_tables(fresh: Project, undisturbed: Project, d
     assert outcome.is_success, outcome.failures
     _is_like(fresh, undisturbed)
     ahead = {step for step, was_done in done.items() if was_done}
-    assert {"link", "charts__linkage"} <= ahead
+    assert {"link", "golden", "charts__linkage"} <= ahead
     assert sum(step.startswith("conform_") for step in ahead) >= 4
-    assert "golden" not in ahead
 
 
 @pytest.mark.long
