@@ -23,6 +23,7 @@ import polars as pl
 
 from crm_hygiene.contract import Check, Contract, nearest
 from crm_hygiene.errors import ConfigurationError
+from expectations.configurations_once import configurations_once
 from expectations.great_expectations_import import import_great_expectations
 from expectations.suite import columns_of, expectation_classes, expectation_of, is_row_level
 
@@ -244,7 +245,7 @@ def _outcome(contract: Contract, batch: pd.DataFrame, expectations: list[Any]) -
     import_great_expectations()
     from great_expectations import ExpectationSuite
 
-    with _quiet():
+    with _quiet(), configurations_once():
         source, definition = _gate_source()
         suite = ExpectationSuite(name=contract.table, expectations=expectations)
         try:

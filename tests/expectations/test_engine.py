@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from crm_hygiene.contract import Check
 from expectations import engine
+from expectations.configurations_once import configurations_once
 from expectations.engine import evaluate_by_row, evaluate_together, evaluate_whole
 
 FILLED = "expect_column_values_to_not_be_null"
@@ -53,7 +55,9 @@ def test_together_or_alone_is_the_same(rows: list[dict[str, Any]], cells: int) -
         together = evaluate_together(contract(), frame, checks)
         by_row = evaluate_by_row(contract(), frame, {n: c for n, c in checks.items() if n != "key"}, 5)
     assert together is not None
-    alone = evaluate_whole(contract(), frame, checks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "configurations_once", nullcontext)  # as Great Expectations has it
+        alone = evaluate_whole(contract(), frame, checks)
     assert as_lists(together) == as_lists(alone)
     assert as_lists(by_row) == {n: found for n, found in as_lists(alone).items() if n != "key"}
 
@@ -104,3 +108,15 @@ def test_engines_that_no_gate_runs_are_not_imported() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.split("\n")[:2] == ["[]", "0.693"]
+
+
+def test_a_configuration_is_kept_for_one_validation() -> None:
+    expectation = engine.expectation_of(contract(), "n", check(FILLED, column="record_id"))
+    with configurations_once():
+        kept = expectation.configuration
+        assert expectation.configuration is kept
+        with configurations_once():
+            assert expectation.configuration is not kept
+        assert expectation.configuration is kept
+    assert expectation.configuration is not expectation.configuration
+    assert expectation.configuration == kept
