@@ -21,6 +21,7 @@ from assets.reconciled import reconciled_steps
 from assets.resources import Run
 from assets.signals import signals_steps
 from crm_hygiene.config import load_config
+from crm_hygiene.lake_tables import OPEN_TABLES
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import mappings_of
 from crm_hygiene.revision import Revision, StreamedRevision
@@ -59,6 +60,7 @@ def prepare(config_path: str | None) -> None:
 
 def stage(run: Run, name: str) -> Staged | None:
     """Compute the tables of a step; None where it need not run, or where it reads much."""
+    OPEN_TABLES.forget()  # the night's process has published since this one did its last
     night = run.night()
     step = _steps(run.config_path)[name]
     inputs = step.inputs(night)
@@ -80,4 +82,5 @@ def _held(table: Table) -> Table:
 
 def draw(run: Run) -> Drawn:
     """Draw the charts of both kinds."""
+    OPEN_TABLES.forget()
     return draw_both(run.night())
