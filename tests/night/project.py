@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -110,6 +111,26 @@ class Project:
             frame = self.read(table).drop(*without, strict=False)
             found[table] = sorted(frame.rows(), key=repr)
         return found
+
+
+def export_again(project: Project, day: int) -> None:
+    """The next Salesforce export: some contacts changed, one deleted, one new, one under another id."""
+    path = project.landing / "salesforce/Contact.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns, rows = list(reader.fieldnames or ()), list(reader)
+    rows = rows[day:] + rows[:day]
+    stamp = f"2026-01-0{day}T00:00:00.000Z"
+    rows[0] |= {"Phone": f"+49 30 901820{day}", "LastModifiedDate": stamp}
+    rows[1] |= {"LastName": rows[1]["LastName"] + "e", "LastModifiedDate": stamp}
+    rows[2] |= {"IsDeleted": "true", "LastModifiedDate": stamp}
+    rows.append({**rows[3], "Id": f"0035g00004Fz{day}aa", "LastModifiedDate": stamp})
+    rows[4] |= {"Id": f"0035g00004Fz{day}bb", "LastModifiedDate": stamp}
+    rows.append({**rows[5], "Id": f"0035g00004Fz{day}cc", "FirstName": "Zelda", "LastModifiedDate": stamp})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 OUTCOME = (

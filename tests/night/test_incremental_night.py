@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 from unittest import mock
@@ -13,7 +12,7 @@ from assets import golden
 from crm_hygiene.golden import revise
 from crm_hygiene.linkage.store import load_night_before
 
-from .project import OUTCOME, Project
+from .project import OUTCOME, Project, export_again
 
 LINKED = tuple(
     f"linked.{kind}_{name}"
@@ -21,26 +20,6 @@ LINKED = tuple(
     for name in ("pairs", "fingerprints", "history")
 )
 CONSENT = ("golden.consents", "golden.consent_events")
-
-
-def _export_again(project: Project, day: int) -> None:
-    """The next Salesforce export: some contacts changed, one deleted, one new, one under another id."""
-    path = project.landing / "salesforce/Contact.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns, rows = list(reader.fieldnames or ()), list(reader)
-    rows = rows[day:] + rows[:day]
-    stamp = f"2026-01-0{day}T00:00:00.000Z"
-    rows[0] |= {"Phone": f"+49 30 901820{day}", "LastModifiedDate": stamp}
-    rows[1] |= {"LastName": rows[1]["LastName"] + "e", "LastModifiedDate": stamp}
-    rows[2] |= {"IsDeleted": "true", "LastModifiedDate": stamp}
-    rows.append({**rows[3], "Id": f"0035g00004Fz{day}aa", "LastModifiedDate": stamp})
-    rows[4] |= {"Id": f"0035g00004Fz{day}bb", "LastModifiedDate": stamp}
-    rows.append({**rows[5], "Id": f"0035g00004Fz{day}cc", "FirstName": "Zelda", "LastModifiedDate": stamp})
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, quoting=csv.QUOTE_ALL)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _forget(project: Project) -> None:
@@ -54,7 +33,7 @@ def test_incremental_nights_leave_the_lake_of_full_ones(undisturbed: Project, tm
     short, long = (undisturbed.copy(tmp_path / name) for name in ("short", "long"))
     for day in (1, 2):
         for project in (short, long):
-            _export_again(project, day)
+            export_again(project, day)
         _forget(long)
         with (
             mock.patch.object(golden, "_whole", side_effect=AssertionError("golden was made whole")),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from assets import charts, publication, side_work, staging
+from assets import charts, golden, publication, side_work, staging
 from crm_hygiene.beside import Beside
+from crm_hygiene.golden import revise
 from crm_hygiene.lake import Lake
 from crm_hygiene.night import Night, mappings_of
 
-from .project import OUTCOME, Project
+from .project import OUTCOME, Project, export_again
 
 GATES = ("quality.gate_results", "quality.quarantine", "quality.metrics", "linked.models", "linked.questions")
 
@@ -62,6 +67,50 @@ def test_side_work_makes_the_same_tables(fresh: Project, undisturbed: Project, d
     ahead = {step for step, was_done in done.items() if was_done}
     assert {"link", "golden", "charts__linkage"} <= ahead
     assert sum(step.startswith("conform_") for step in ahead) >= 4
+
+
+class _InThread:
+    """What `Beside` does, in a thread of this process, in which what a test patches is patched."""
+
+    def __init__(self, niceness: int) -> None:
+        self._thread = ThreadPoolExecutor(1)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        return self._thread.submit(self._handed, function, arguments)
+
+    def call_then(
+        self, after: Callable[[Any], Any], function: Callable[..., Any], *arguments: Any
+    ) -> Future[Any]:
+        return self._thread.submit(lambda: after(self._handed(function, arguments)))
+
+    def _handed(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        asked, given = pickle.loads(pickle.dumps((function, arguments)))
+        return pickle.loads(pickle.dumps(asked(*given)))
+
+    def close(self) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+
+@pytest.mark.long
+def test_nights_of_changes_are_the_same_with_side_work(
+    undisturbed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(side_work, "Beside", _InThread)
+    monkeypatch.setattr(revise, "_are_most", lambda *_: False)  # of forty people four are many
+    revised = mock.Mock(side_effect=golden._revised)
+    monkeypatch.setattr(golden, "_revised", revised)
+    alone, beside = (undisturbed.copy(tmp_path / name) for name in ("alone", "beside"))
+    for day in (1, 2):
+        for project, most in ((alone, 0), (beside, 32_000_000)):
+            monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", most)
+            export_again(project, day)
+            done.clear()
+            outcome = project.night(day)
+            assert outcome.is_success, outcome.failures
+            ahead = {step for step, was_done in done.items() if was_done}
+            assert ahead >= {"link", "golden"} if most else not ahead
+    _is_like(beside, alone)
+    assert revised.call_count == 4
 
 
 @pytest.mark.long
