@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +79,7 @@ def test_a_night_interrupted_in_such_a_step_ends_it(
         if step == "link" and not text:
             threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_night(project.config_path, press)
-    assert time.monotonic() - began < 100
     assert _are_gone(begun)
     assert project.lake.version("golden.contacts") is None
