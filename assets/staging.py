@@ -13,6 +13,7 @@ import polars as pl
 from assets.apart import is_large, stored_bytes
 from assets.charts import CHARTS, CHARTS_READ, Drawn, draw_both
 from assets.conformed import conformed_steps
+from assets.golden import TABLES as GOLDEN
 from assets.golden import golden_step
 from assets.linked import linked_steps
 from assets.orders import order_steps
@@ -44,7 +45,7 @@ def reads_of_errands(mappings: dict[str, Mapping], published: frozenset[str]) ->
     """What can be done ahead, and which of the tables that the night publishes it reads."""
     read = {name: step.all_reads for name, step in steps_ahead(mappings).items()}
     # Nobody waits for charts, so that they do not stand before golden tables.
-    read[CHARTS] = (*CHARTS_READ, *golden_step().tables)
+    read[CHARTS] = (*CHARTS_READ, *GOLDEN)
     return {name: published.intersection(tables) for name, tables in read.items()}
 
 

@@ -117,7 +117,7 @@ import os, time
 from crm_hygiene.beside import Beside
 process = Beside()
 print(process.call(os.getpid).result(), flush=True)
-process.call(time.sleep, 60).result()
+process.call(time.sleep, 3600).result()
 """
     with subprocess.Popen(
         [sys.executable, "-c", script],

@@ -182,7 +182,7 @@ def accounts_form_trees_whose_top_is_a_root(golden: Golden) -> None:
 
 
 @given(nights(), nights(), st.booleans(), st.integers(0, 1000), st.sampled_from([1, 2]))
-@settings(max_examples=examples(16), deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_what_holds_of_every_golden_layer(
     night: dict[str, Any], more: dict[str, Any], merge: bool, seed: int, size: int
 ) -> None:

@@ -220,7 +220,7 @@ def assert_equal(found: RevisedGolden, expected: Golden) -> None:
     assert sorted(found.notes) == sorted(expected.notes)
 
 
-@settings(max_examples=examples(28), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(both=two_nights(), size=st.sampled_from([1, 2, 100]))
 def test_a_revised_night_equals_one_built_whole(
     both: tuple[dict[str, Rows], dict[str, Rows]], size: int
