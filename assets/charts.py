@@ -7,8 +7,9 @@ import dagster as dg
 import duckdb
 
 from assets.errands import done_ahead
-from assets.publication import PRIORITY, asset_key
+from assets.publication import asset_key
 from assets.resources import NightResource
+from assets.turns import Turn
 from crm_hygiene.errors import HygieneError
 from crm_hygiene.explanation.charts import MEANING, ChartSet, charts_folder, draw_charts
 from crm_hygiene.linkage.records import KINDS
@@ -61,7 +62,7 @@ def charts_assets() -> list[dg.AssetsDefinition]:
         owners=["team:data-steward"],
         kinds={"splink"},
         tags={"layer": "charts"},
-        op_tags={PRIORITY: "-1"},
+        op_tags=Turn.LAST.tags,
     )
     def linkage(context: dg.AssetExecutionContext, night: NightResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         tonight = night.of(context)

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.publication import Step, Tables, step_asset
+from assets.turns import Turn
 from crm_hygiene.conform import conform_changes, conform_parts, conform_table, is_streamed
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lineage.columns import conformed_lineage
@@ -80,8 +81,7 @@ def _step(table: str, mappings: dict[str, Mapping]) -> Step:
         column_lineage={name: conformed_lineage(table, mappings)},
         extra=_libraries,
         pins={name: reads},
-        # What linkage reads, which takes longest, goes before sources of other tables (`landing_priority`).
-        priority=2 if name in LINKED.values() else 0,
+        turn=Turn.CONFORMING_FOR_LINKAGE if name in LINKED.values() else Turn.USUAL,
     )
 
 

@@ -9,8 +9,9 @@ import dagster as dg
 
 from assets.apart import done
 from assets.presentation import schema_metadata, table_metadata
-from assets.publication import PRIORITY, asset_key
+from assets.publication import asset_key
 from assets.resources import NightResource
+from assets.turns import Turn
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import discover, land_source, landing_contract
 from crm_hygiene.linkage.records import TABLES as LINKED
@@ -32,13 +33,10 @@ def _standing(night: Night, contract: Contract) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not name.startswith("rows ")}
 
 
-def landing_priority(mapping: Mapping) -> int:
-    """Place of a source among the steps whose turn has come, the greatest first.
-
-    What linkage reads lands first and is conformed before the others land, so that a small night links while
-    they do. All of them land before anything else is conformed.
-    """
-    return 3 if any(f"conformed.{table}" in LINKED.values() for table in mapping.tables) else 1
+def landing_turn(mapping: Mapping) -> Turn:
+    """Before that of other sources where linkage reads what lands."""
+    is_linked = any(f"conformed.{table}" in LINKED.values() for table in mapping.tables)
+    return Turn.LANDING_FOR_LINKAGE if is_linked else Turn.LANDING
 
 
 def landing_work(mapping: Mapping) -> str:
@@ -116,7 +114,7 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
             )
         ],
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
-        op_tags={PRIORITY: str(landing_priority(mapping))},
+        op_tags=landing_turn(mapping).tags,
     )
     def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)

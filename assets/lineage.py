@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.presentation import Lineage, lineage_of
 from assets.publication import Step, Tables, step_asset
+from assets.turns import Turn
 from crm_hygiene.lineage.columns import TABLE, ColumnGraph
 from crm_hygiene.night import Night
 
@@ -30,4 +31,6 @@ def lineage_assets(declared: Mapping[str, Lineage]) -> list[dg.AssetsDefinition]
         return {TABLE: ColumnGraph(night.mappings, declared).frame()}
 
     # Last of those that wait for nothing: files land while the gates are set up.
-    return [step_asset(Step(name="column_lineage", tables=(TABLE,), reads=(), compute=compute, priority=-1))]
+    return [
+        step_asset(Step(name="column_lineage", tables=(TABLE,), reads=(), compute=compute, turn=Turn.LAST))
+    ]

@@ -44,6 +44,7 @@ from assets.presentation import (
     where_to_look,
 )
 from assets.resources import NightResource
+from assets.turns import Turn
 from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.errors import GateStopped, HygieneError, LakeError
@@ -53,9 +54,6 @@ from crm_hygiene.night import Night
 from crm_hygiene.progress import tell
 from crm_hygiene.revision import Revision, StreamedRevision
 from expectations.suite import named_checks
-
-# Dagster's tag for the order of steps whose turn has come.
-PRIORITY = "dagster/priority"
 
 # A table of so many rows takes long enough to be told of.
 _TOLD_ROWS = 20_000
@@ -100,8 +98,8 @@ class Step:
         table -> tables whose versions its commit names, so that they are read together.
     figures
         table -> what a person should see of the live table beside its preview, as Dagster metadata.
-    priority
-        of the steps whose turn has come, the one with the greatest goes first; 0 is usual.
+    turn
+        when it goes, of the steps that could.
     untold
         tables in parts whose content no commit tells, so that they count as changed; a row that their gate
         refuses is a mistake of ours and stops them.
@@ -122,7 +120,7 @@ class Step:
     pins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     figures: dict[str, Figures] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
-    priority: int = 0
+    turn: Turn = Turn.USUAL
 
     def figures_of(self, night: Night, table: str) -> dict[str, Any]:
         """What the step shows of a live table beside its preview."""
@@ -447,7 +445,7 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
         specs=[_spec(step, contract) for contract in contracts],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
-        op_tags={PRIORITY: str(step.priority)} if step.priority else None,
+        op_tags=step.turn.tags,
     )
     def run(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         try:

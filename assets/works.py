@@ -23,7 +23,7 @@ from assets.audit import CATALOG_WORK, replaced_catalog
 from assets.conformed import conformed_steps
 from assets.early import Early
 from assets.golden import golden_step
-from assets.landing import landed, landing_priority, landing_work, new_bytes
+from assets.landing import landed, landing_turn, landing_work, new_bytes
 from assets.linked import linked_steps
 from assets.orders import order_steps
 from assets.privacy import privacy_step
@@ -82,14 +82,14 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
 
     found = [
         (
-            landing_priority(mapping),
+            landing_turn(mapping),
             landing_work(mapping),
             Early(frozenset(), partial(lands_much, mapping=mapping)),
         )
         for mapping in mappings.values()
     ]
     found += [
-        (step.priority, step.name, Early(frozenset(step.all_reads), partial(has_much_to_do, step=step)))
+        (step.turn, step.name, Early(frozenset(step.all_reads), partial(has_much_to_do, step=step)))
         for step in conformed_steps(mappings)
     ]
     found.sort(key=lambda work: -work[0])  # as their turns come
