@@ -87,9 +87,14 @@ def failure_reasons(events: Sequence[dg.DagsterEvent]) -> dict[str, str]:
     return found
 
 
+def record_stopped(night: Night, reason: str) -> None:
+    """Record a night that stopped."""
+    record_run(night, tables_of(night), "stopped", datetime.now(UTC), reason)
+
+
 def close_failed_night(night: Night, reason: str, instance: dg.DagsterInstance) -> None:
     """Record a night that stopped; let stewards and analysts see what its gates found."""
-    record_run(night, tables_of(night), "stopped", datetime.now(UTC), reason)
+    record_stopped(night, reason)
     for by_product in _by_products(night):
         instance.report_runless_asset_event(by_product)
     refresh_catalog(night)

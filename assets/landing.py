@@ -11,6 +11,7 @@ from assets.apart import done
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
+from assets.retries import tried_again
 from assets.turns import Turn
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.landing import discover, land_source, landing_contract
@@ -113,17 +114,17 @@ def _source_asset(mapping: Mapping) -> dg.AssetsDefinition:
                 "the next night and stops no other.",
             )
         ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
         op_tags=landing_turn(mapping).tags,
     )
     def land(context: dg.AssetExecutionContext, night: NightResource) -> Any:
-        tonight = night.of(context)
         work = partial(landed, mapping=mapping)
+        with tried_again(context):
+            tonight = night.of(context)
 
-        def reads() -> int:
-            return new_bytes(tonight)[mapping.source]
+            def reads() -> int:
+                return new_bytes(tonight)[mapping.source]
 
-        yield from done(landing_work(mapping), work, tonight, context.log, reads)
+            yield from done(landing_work(mapping), work, tonight, context.log, reads)
 
     return land
 

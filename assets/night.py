@@ -18,14 +18,14 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.utils import make_new_run_id
 from dagster_shared.check import CheckError
 
-from assets.audit import close_failed_night, failure_reasons
+from assets.audit import close_failed_night, failure_reasons, record_stopped
 from assets.errands import table_is_live
 from assets.history import events_in_batches, kept_open
 from assets.job import JOB, build_defs
 from assets.resources import night_of_run
 from assets.side_work import side_work
 from crm_hygiene.config import Config, load_config
-from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.errors import ConfigurationError, HygieneError, NightInterrupted
 from crm_hygiene.garbage import few_collections
 from crm_hygiene.lake_options import storage_options
 from crm_hygiene.night_lock import night_lock
@@ -110,15 +110,19 @@ def _seen_from(home: Path) -> dict[str, Any]:
     return seen if document and "python_logs" in document else {**seen, "python_logs": _PYTHON_LOGS}
 
 
+# What tells a night to end: Ctrl-C; `kill`, systemd, Docker, Kubernetes.
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
 @contextmanager
-def _interruptions() -> Iterator[Callable[[], bool]]:
-    """Within the block, whether Ctrl-C was pressed in it.
+def _interruptions() -> Iterator[Callable[[], None]]:
+    """Within the block, what raises `NightInterrupted` if the night was told to end in it.
 
     Dagster raises an error wherever the main thread is. In a callback of a native library or of garbage
     collection Python drops it, and the night would go on.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: None
         return
     reading, writing = os.pipe()
     for end in (reading, writing):
@@ -126,23 +130,25 @@ def _interruptions() -> Iterator[Callable[[], bool]]:
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signals = bytearray()
 
-    def pressed() -> bool:
+    def check() -> None:
         with suppress(BlockingIOError):
             signals.extend(os.read(reading, 512))
-        return signal.SIGINT in signals
+        for number in signals:
+            if number in _ENDING:
+                raise NightInterrupted(number)
 
     try:
-        yield pressed
+        yield check
     finally:
         signal.set_wakeup_fd(before)
         for end in (reading, writing):
             os.close(end)
 
 
-def _console(progress: Progress, notes: list[str], is_interrupted: Callable[[], bool]) -> dg.LoggerDefinition:
+def _console(progress: Progress, notes: list[str], check: Callable[[], None]) -> dg.LoggerDefinition:
     """A Dagster logger that hands on what steps begin, tell and make live, and keeps the warnings.
 
-    No step starts after Ctrl-C: KeyboardInterrupt is raised instead.
+    `check` is called before a step starts: what it raises ends the night.
     """
 
     class Handler(logging.Handler):
@@ -152,8 +158,7 @@ def _console(progress: Progress, notes: list[str], is_interrupted: Callable[[], 
             step = (meta.get("step_key") or meta.get("op_name") or "") if isinstance(meta, dict) else ""
             if event is not None:
                 if event.event_type_value == "STEP_START":
-                    if is_interrupted():
-                        raise KeyboardInterrupt
+                    check()
                     progress(event.step_key or "", "")
                 elif event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key:
                     table_is_live(".".join(event.asset_key.path))
@@ -191,8 +196,9 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
         if another night runs on the lake, or the lake's folder cannot be written.
     ConfigurationError
         if hygiene.yaml, a mapping or the schedule is wrong.
-    KeyboardInterrupt
-        if Ctrl-C was pressed; the run is recorded as stopped, and what is published stays.
+    NightInterrupted
+        if Ctrl-C was pressed or the system asked the process to end; the run is recorded as stopped, and what
+        is published stays.
     """
     config = load_config(config_path)
     with night_lock(config.lake_uri, storage_options(config)), few_collections():
@@ -201,10 +207,10 @@ def run_night(config_path: Path | None, progress: Progress) -> NightOutcome:
 
 def _run(config: Config, config_path: Path | None, progress: Progress) -> NightOutcome:
     path = config_path.resolve() if config_path else None
-    with _interruptions() as is_interrupted, side_work(config, path) as beside:
+    with _interruptions() as check, side_work(config, path) as beside:
         notes: list[str] = []
         try:
-            console = _console(progress, notes, is_interrupted)
+            console = _console(progress, notes, check)
             definitions = build_defs(config, path, console, is_held=True)
         except (dg.DagsterInvalidDefinitionError, CheckError) as error:
             raise ConfigurationError(f"schedule: {error}") from error
@@ -216,20 +222,30 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
             instance = stack.enter_context(_instance(config.base))
             if beside is not None:
                 stack.enter_context(beside.of(lambda: night_of_run(instance, run_id, path), tables))
-            outcome = _executed(job, instance, run_id, path, notes)
-        if is_interrupted():
-            raise KeyboardInterrupt
-        return outcome
+            return _executed(job, instance, run_id, path, notes, check)
 
 
 def _executed(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, run_id: str, path: Path | None, notes: list[str]
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_id: str,
+    path: Path | None,
+    notes: list[str],
+    check: Callable[[], None],
 ) -> NightOutcome:
     result = job.execute_in_process(
         instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}, run_id=run_id
     )
     failures = failure_reasons(result.all_events)
     if not result.success:
+        try:
+            check()
+        except NightInterrupted as interruption:
+            # Who waits for the end waits for the record, and not for what the next night brings anyway.
+            with suppress(HygieneError):
+                night = night_of_run(instance, run_id, path)
+                record_stopped(night, f"interrupted by {interruption.signal.name}")
+            raise
         why = "; ".join(f"{step}: {reason}" for step, reason in failures.items())
         try:
             close_failed_night(night_of_run(instance, run_id, path), why, instance)

@@ -44,10 +44,11 @@ from assets.presentation import (
     where_to_look,
 )
 from assets.resources import NightResource
+from assets.retries import tried_again
 from assets.turns import Turn
 from crm_hygiene.ahead import ahead
 from crm_hygiene.contract import Contract, contract_of
-from crm_hygiene.errors import GateStopped, HygieneError, LakeError
+from crm_hygiene.errors import GateStopped
 from crm_hygiene.fingerprint import fingerprint
 from crm_hygiene.lake import Publication
 from crm_hygiene.night import Night
@@ -444,15 +445,10 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
         name=step.name,
         specs=[_spec(step, contract) for contract in contracts],
         check_specs=[spec for contract in contracts for spec in _check_specs(contract)],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
         op_tags=step.turn.tags,
     )
     def run(context: dg.AssetExecutionContext, night: NightResource) -> Any:
-        try:
+        with tried_again(context):
             yield from run_step(night.of(context), context.log, step)
-        except LakeError:
-            raise  # a full disk or a lost connection may pass: Dagster tries again
-        except HygieneError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
 
     return run

@@ -14,8 +14,8 @@ from assets.gate_log import QUARANTINE
 from assets.presentation import schema_metadata, table_metadata
 from assets.publication import asset_key
 from assets.resources import NightResource
+from assets.retries import tried_again
 from crm_hygiene.contract import contract_of
-from crm_hygiene.errors import HygieneError, LakeError
 from crm_hygiene.night import Night
 from crm_hygiene.quality.measuring import (
     DISTRIBUTIONS_TABLE,
@@ -99,12 +99,7 @@ def _evaluated(
     night: Night, stage: Stage, log: logging.Logger, checks: dict[str, tuple[dg.AssetKey, str]]
 ) -> Iterator[Evaluated]:
     """Measure a stage; its checks, then a failure where a limit stops the night."""
-    try:
-        outcome = measure_stage(night, stage)
-    except LakeError:
-        raise  # a full disk or a lost connection may pass: Dagster tries again
-    except HygieneError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    outcome = measure_stage(night, stage)
     for line in outcome.warnings():
         log.warning(f"limit: {line}")
     if stage is ENTITIES and not outcome.stopping():
@@ -155,12 +150,12 @@ def _source_limits() -> dg.AssetChecksDefinition:
             dg.AssetCheckSpec("limits", asset=asset_key(t), description=_MEANING, blocking=True)
             for t in CONFORMED
         ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def limits_of_sources(context: dg.AssetCheckExecutionContext, night: NightResource) -> Any:
-        tonight = night.of(context)
-        reads = partial(newly_stored_bytes, tonight, SOURCES.reads)
-        yield from done(SOURCES_WORK, measured_sources, tonight, context.log, reads)
+        with tried_again(context):
+            tonight = night.of(context)
+            reads = partial(newly_stored_bytes, tonight, SOURCES.reads)
+            yield from done(SOURCES_WORK, measured_sources, tonight, context.log, reads)
 
     return limits_of_sources
 
@@ -186,12 +181,12 @@ def _metrics() -> dg.AssetsDefinition:
             dg.AssetCheckSpec(_check_name(t), asset=key, description=f"{t}. {_MEANING}", blocking=True)
             for t in LIMITED
         ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
     )
     def metrics(context: dg.AssetExecutionContext, night: NightResource) -> Any:
-        tonight = night.of(context)
-        reads = partial(newly_stored_bytes, tonight, ENTITIES.reads)
-        yield from done(METRICS_WORK, measured_entities, tonight, context.log, reads)
+        with tried_again(context):
+            tonight = night.of(context)
+            reads = partial(newly_stored_bytes, tonight, ENTITIES.reads)
+            yield from done(METRICS_WORK, measured_entities, tonight, context.log, reads)
 
     return metrics
 

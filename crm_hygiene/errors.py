@@ -6,6 +6,8 @@ and the way out. Programming errors are not here: they stay ordinary exceptions.
 
 from __future__ import annotations
 
+import signal
+
 
 class HygieneError(Exception):
     """Root of all errors a user can act on."""
@@ -25,3 +27,11 @@ class GateStopped(HygieneError):  # noqa: N818 - named as what happened
 
 class LakeError(HygieneError):
     """The lake cannot be read or written (disk full, permissions, damaged table)."""
+
+
+class NightInterrupted(KeyboardInterrupt):
+    """A night was told to end, by Ctrl-C or the system; nothing is wrong, the next one goes on from it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)

@@ -5,6 +5,7 @@ Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +35,7 @@ from crm_hygiene.cli.tables import show_frame
 from crm_hygiene.cli.upkeep import upkeep
 from crm_hygiene.cli.writeback import app as writeback_app
 from crm_hygiene.config import load_config
-from crm_hygiene.errors import ConfigurationError, HygieneError
+from crm_hygiene.errors import ConfigurationError, HygieneError, NightInterrupted
 from crm_hygiene.garbage import few_collections
 from crm_hygiene.lake_copies import fetch_catalog
 from crm_hygiene.lake_options import lake_of
@@ -102,10 +103,12 @@ def run(
     try:
         with Progress(console, is_quiet=quiet or as_json) as progress, few_collections():
             outcome = _orchestrator()(config, progress.step)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         said = "crm-hygiene: interrupted; published tables stay as they are, the next run goes on from them"
         typer.echo(said, err=True)
-        raise typer.Exit(130) from None
+        # As a shell tells it: 130 after Ctrl-C, 143 after SIGTERM.
+        number = error.signal if isinstance(error, NightInterrupted) else signal.SIGINT
+        raise typer.Exit(128 + number) from None
     night = replace(opened, run_id=outcome.run_id, started_at=started_at)
     summary = summarise(night, outcome.is_success, outcome.failures, outcome.notes)
     if as_json:

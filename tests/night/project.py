@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import dagster as dg
 import polars as pl
 
-from assets import resources
+from assets import resources, retries
 from assets.night import NightOutcome, run_night
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import contract_of
@@ -87,10 +86,9 @@ class Project:
             return nights[key]
 
         nights: dict[Any, Night] = {}
-        policy = dg.RetryPolicy(max_retries=0)
         with (
             mock.patch.object(resources, "started_night", night_of),
-            mock.patch.object(dg, "RetryPolicy", return_value=policy),
+            mock.patch.object(retries, "MOST_RETRIES", 0),
         ):
             return run_night(self.config_path, lambda step, text: None)
 

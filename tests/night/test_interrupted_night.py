@@ -1,4 +1,4 @@
-"""Ctrl-C ends a night, also where Python drops the error it raises, and the next night goes on."""
+"""Ctrl-C and SIGTERM end a night, also where Python drops the error, and the next night goes on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from assets import landing
+from crm_hygiene.errors import NightInterrupted
 from crm_hygiene.landing import land_source
 
 from .project import OUTCOME, Project
@@ -36,9 +37,13 @@ def _press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def _ask_to_end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("press", [_press, _press_where_errors_are_dropped])
+@pytest.mark.parametrize("press", [_press, _ask_to_end, _press_where_errors_are_dropped])
 def test_a_night_that_is_interrupted_ends_and_the_next_one_goes_on(
     undisturbed: Project, tmp_path: Path, press: Any
 ) -> None:
@@ -53,10 +58,13 @@ def test_a_night_that_is_interrupted_ends_and_the_next_one_goes_on(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(landing, "land_source", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(NightInterrupted) as raised:
             project.night()
     assert len(landed) == 5
-    if press is _press:
+    assert raised.value.signal == (signal.SIGTERM if press is _ask_to_end else signal.SIGINT)
+    runs = project.read("audit.runs").select("status", "reason").rows()
+    assert runs == [("stopped", f"interrupted by {raised.value.signal.name}")]
+    if press is not _press_where_errors_are_dropped:
         return  # how it ended is what differs
     outcome = project.night()
     assert outcome.is_success, outcome.failures
