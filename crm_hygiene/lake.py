@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -102,7 +103,8 @@ class Lake:
         if is_folder(address) and not Path(address, "_delta_log").is_dir():
             return None
         try:
-            return DeltaTable(address, version=version, storage_options=self.storage_options or None)
+            opened = _FolderTable if is_folder(address) else DeltaTable
+            return opened(address, version=version, storage_options=self.storage_options or None)
         except TableNotFoundError:
             # Also said of a version whose commits are no longer in the log; that is no empty table.
             if version is not None and self._fresh(table) is not None:
@@ -211,7 +213,8 @@ class Lake:
             if delta is None:
                 if is_folder(address):
                     Path(address).mkdir(parents=True, exist_ok=True)
-                delta = DeltaTable.create(
+                created = _FolderTable if is_folder(address) else DeltaTable
+                delta = created.create(
                     address,
                     schema=delta_schema(contract.empty()),
                     name=contract.table,
@@ -534,6 +537,13 @@ class Lake:
     def lease(self, name: str) -> LeaseTable:
         """The commits that keep a lease on this lake."""
         return _LeaseTable(f"{self.uri.rstrip('/')}/_leases/{name}", self.storage_options)
+
+
+class _FolderTable(DeltaTable):
+    """A table in a folder; of itself Delta names files as in an address, `a%20b` for `a b`."""
+
+    def file_uris(self, *given: Any, **named: Any) -> list[str]:
+        return [unquote(path) for path in super().file_uris(*given, **named)]
 
 
 class _LeaseTable:

@@ -10,6 +10,9 @@ import pytest
 
 from .project import Project
 
+# As people name folders: addresses, SQL and patterns have to be told which of this is meant.
+ODD_NAME = "Jörg's data, {all} & *more* (100 %)"
+
 MadeOnce = Callable[[str, Callable[[Path], Any]], Any]
 
 
@@ -24,7 +27,7 @@ def undisturbed(made_once: MadeOnce) -> Project:
     """One night over the sample; tests copy it and leave it as it is."""
 
     def first_night(folder: Path) -> Project:
-        project = Project.of_sample(folder, people=40)
+        project = Project.of_sample(folder / ODD_NAME, people=40)
         outcome = project.night()
         assert outcome.is_success, outcome.failures
         return project
@@ -38,4 +41,4 @@ def undisturbed(made_once: MadeOnce) -> Project:
 @pytest.fixture
 def project(undisturbed: Project, tmp_path: Path) -> Project:
     """A copy of the project after its first night."""
-    return undisturbed.copy(tmp_path / "project")
+    return undisturbed.copy(tmp_path / ODD_NAME)
