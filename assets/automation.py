@@ -14,7 +14,7 @@ from assets.audit import close_failed_night, failure_reasons
 from assets.resources import night_of_run
 from crm_hygiene.config import Config
 from crm_hygiene.fingerprint import fingerprint
-from crm_hygiene.landing import discover
+from crm_hygiene.landing import discover, file_name
 from crm_hygiene.mapping import Mapping
 
 # How long after its schedule a night may take before its tables count as stale.
@@ -95,8 +95,7 @@ def _state(config: Config, mappings: dict[str, Mapping]) -> str | None:
             stat = path.stat()
         except FileNotFoundError:
             continue  # moved away between listing and looking
-        relative = path.relative_to(config.landing_folder).as_posix()
-        lines.append(f"{relative}:{stat.st_size}:{stat.st_mtime_ns}")
+        lines.append(f"{file_name(config, path)}:{stat.st_size}:{stat.st_mtime_ns}")
     return fingerprint(lines) if lines else None
 
 

@@ -14,7 +14,7 @@ from assets.resources import NightResource
 from assets.retries import tried_again
 from assets.turns import Turn
 from crm_hygiene.contract import Contract, contract_of
-from crm_hygiene.landing import discover, land_source, landing_contract
+from crm_hygiene.landing import discover, file_name, land_source, landing_contract
 from crm_hygiene.linkage.records import TABLES as LINKED
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
@@ -152,10 +152,9 @@ def _ledger_asset(mappings: dict[str, Mapping]) -> dg.AssetsDefinition:
     def files(context: dg.AssetExecutionContext, night: NightResource) -> Any:
         tonight = night.of(context)
         found = discover(tonight.config, tonight.mappings)
-        folder = tonight.config.landing_folder
-        odd = {p.relative_to(folder).as_posix(): "no source claims it" for p in found.unclaimed}
+        odd = {file_name(tonight.config, p): "no source claims it" for p in found.unclaimed}
         odd |= {
-            p.relative_to(folder).as_posix(): f"claimed by {' and '.join(names)}"
+            file_name(tonight.config, p): f"claimed by {' and '.join(names)}"
             for p, names in found.contested.items()
         }
         for file, why in odd.items():

@@ -7,6 +7,7 @@ format belongs to `crm_hygiene.readers`, giving columns a meaning to `crm_hygien
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,6 +77,15 @@ class Discovery:
     contested: dict[Path, list[str]]
 
 
+def file_name(config: Config, path: Path) -> str:
+    """A landed file as tables and people are told of it: its path below the landing folder.
+
+    A name that is no UTF-8, as an old share brings, has its odd bytes as `\\xfc`.
+    """
+    relative = path.relative_to(config.landing_folder).as_posix()
+    return os.fsencode(relative).decode("utf-8", "backslashreplace")
+
+
 def discover(config: Config, mappings: dict[str, Mapping]) -> Discovery:
     """Which file belongs to which source, by the globs of the mappings, in the order of their paths.
 
@@ -87,7 +97,7 @@ def discover(config: Config, mappings: dict[str, Mapping]) -> Discovery:
     unclaimed: list[Path] = []
     contested: dict[Path, list[str]] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []:
-        relative = path.relative_to(folder).as_posix()
+        relative = file_name(config, path)
         if any(fnmatch(relative, g) or fnmatch(path.name, g) for g in config.landing.ignore):
             continue
         owners = [name for name, mapping in mappings.items() if mapping.claims(relative)]
@@ -187,7 +197,7 @@ def land_source(night: Night, mapping: Mapping, paths: list[Path]) -> LandedSour
     files = contract_of("landing.files")
     ledger = night.lake.scan(files).filter(pl.col("source") == mapping.source).collect()
     for path in paths:
-        file = path.relative_to(night.config.landing_folder).as_posix()
+        file = file_name(night.config, path)
         try:
             _land_file(night, mapping, path, file, ledger, outcome)
         except FileRefused as error:

@@ -14,7 +14,7 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of, load_contracts
 from crm_hygiene.explanation.charts import charts_folder
-from crm_hygiene.landing import Discovery, content_hash, discover
+from crm_hygiene.landing import Discovery, content_hash, discover, file_name
 from crm_hygiene.night import Night
 from crm_hygiene.report import report_path
 from crm_hygiene.runs import published_by
@@ -68,8 +68,7 @@ def _live(night: Night, name: str) -> int:
 
 def _still_refused(night: Night, files: pl.DataFrame, found: Discovery) -> list[dict[str, Any]]:
     """Files present whose content of now, or of tonight's look at them, was refused: `file`, `reason`."""
-    folder = night.config.landing_folder
-    present = {p.relative_to(folder).as_posix(): p for paths in found.claimed.values() for p in paths}
+    present = {file_name(night.config, p): p for paths in found.claimed.values() for p in paths}
     latest = files.sort("landed_at").unique("file", keep="last", maintain_order=True)
     refused = latest.filter((pl.col("status") == "refused") & pl.col("file").is_in(list(present)))
     still = []
@@ -103,7 +102,6 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         .sort(["rows", "table_name", "reason"], descending=[True, False, False])
     )
     found = discover(night.config, night.mappings)
-    folder = night.config.landing_folder
     invoices = (
         lake.scan(contract_of("reconciled.invoices"))
         .group_by("status", "currency")
@@ -144,7 +142,7 @@ def summarise(night: Night, is_success: bool, failures: dict[str, str], notes: l
         published=published_by(lake, night.run_id, tables),
         landed=landed.to_dicts(),
         refused_files=_still_refused(night, files, found),
-        unclaimed_files=[p.relative_to(folder).as_posix() for p in found.unclaimed],
+        unclaimed_files=[file_name(night.config, p) for p in found.unclaimed],
         quarantine=quarantine.to_dicts(),
         people_records=_count(night, "linked.person_members"),
         people=_live(night, "linked.person_entities"),

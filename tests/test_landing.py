@@ -14,6 +14,7 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 from crm_hygiene.landing import LandedSource, content_hash, discover, land_source, landing_contract
 from crm_hygiene.night import Night
+from crm_hygiene.summary import summarise
 
 HEADER = "event_id,type,email,campaign,subject,occurred_at\n"
 ROW = "{},open,a@example.com,c,s,2024-01-01T00:00:00Z\n"
@@ -52,6 +53,31 @@ def test_a_file_lands_once_whatever_its_name(night: Night) -> None:
     assert _land(night, first.rename(first.with_name("events_2.csv"))).known == ["marketing/events_2.csv"]
     assert night.lake.version(f"landing.{SOURCE}") == version
     assert _rows(night) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"events_M\xfcller.csv", "events_M\\xfcller.csv"),  # Latin-1, as an old share names files
+        ("events_Müller's [2026] #1 100%?.csv".encode(), "events_Müller's [2026] #1 100%?.csv"),
+        (b"events_two\nlines.csv", "events_two\nlines.csv"),
+    ],
+)
+def test_files_land_and_are_refused_under_any_name(night: Night, name: bytes, told: str) -> None:
+    path = _file(night, os.fsdecode(name), HEADER)
+    path.write_bytes(b"")
+    assert list(_land(night, path).refused) == [f"marketing/{told}"]
+    assert [f["file"] for f in summarise(night, True, {}, []).refused_files] == [f"marketing/{told}"]
+    path.write_text(HEADER + ROW.format("a"), encoding="utf-8")
+    assert discover(night.config, night.mappings).claimed[SOURCE] == [path]
+    assert _land(night, path).landed == [f"marketing/{told}"]
+    assert night.lake.read(landing_contract(night.mappings[SOURCE]))["_file"].to_list() == [
+        f"marketing/{told}"
+    ]
+    assert summarise(night, True, {}, []).refused_files == []
+    (path.parent.parent / "odd").mkdir()
+    path.rename(path.parent.parent / "odd" / path.name)
+    assert summarise(night, True, {}, []).unclaimed_files == [f"odd/{told}"]
 
 
 def test_kill_between_rows_and_ledger_lands_nothing_twice(

@@ -15,7 +15,7 @@ from crm_hygiene.errors import HygieneError
 from crm_hygiene.lake import Lake
 from crm_hygiene.lake_options import lake_of, plain_secrets
 from crm_hygiene.lake_tables import is_folder
-from crm_hygiene.landing import discover
+from crm_hygiene.landing import discover, file_name
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import check_rules, mappings_of
 
@@ -71,11 +71,11 @@ def _landing(config: Config, mappings: dict[str, Mapping]) -> list[Finding]:
     count = sum(len(paths) for paths in found.claimed.values())
     findings = [Finding("ok", "landing folder", f"{count} files with a source in {folder}")]
     findings += [
-        Finding("warning", "landing folder", f"{p.relative_to(folder)}: no source claims it")
+        Finding("warning", "landing folder", f"{file_name(config, p)}: no source claims it")
         for p in found.unclaimed
     ]
     findings += [
-        Finding("error", "landing folder", f"{p.relative_to(folder)}: claimed by {' and '.join(names)}")
+        Finding("error", "landing folder", f"{file_name(config, p)}: claimed by {' and '.join(names)}")
         for p, names in found.contested.items()
     ]
     return findings
