@@ -103,8 +103,7 @@ class Lake:
         if is_folder(address) and not Path(address, "_delta_log").is_dir():
             return None
         try:
-            opened = _FolderTable if is_folder(address) else DeltaTable
-            return opened(address, version=version, storage_options=self.storage_options or None)
+            return _Table(address, version=version, storage_options=self.storage_options or None)
         except TableNotFoundError:
             # Also said of a version whose commits are no longer in the log; that is no empty table.
             if version is not None and self._fresh(table) is not None:
@@ -213,8 +212,7 @@ class Lake:
             if delta is None:
                 if is_folder(address):
                     Path(address).mkdir(parents=True, exist_ok=True)
-                created = _FolderTable if is_folder(address) else DeltaTable
-                delta = created.create(
+                delta = _Table.create(
                     address,
                     schema=delta_schema(contract.empty()),
                     name=contract.table,
@@ -539,8 +537,8 @@ class Lake:
         return _LeaseTable(f"{self.uri.rstrip('/')}/_leases/{name}", self.storage_options)
 
 
-class _FolderTable(DeltaTable):
-    """A table in a folder; of itself Delta names files as in an address, `a%20b` for `a b`."""
+class _Table(DeltaTable):
+    """A table that names its files as they are; Delta names them as in an address, `a%20b` for `a b`."""
 
     def file_uris(self, *given: Any, **named: Any) -> list[str]:
         return [unquote(path) for path in super().file_uris(*given, **named)]

@@ -57,4 +57,4 @@ def lake_uri(s3_endpoint: str, s3_variables: dict[str, str], monkeypatch: pytest
     bucket = f"bucket-{uuid4().hex[:12]}"
     request = urllib.request.Request(f"{s3_endpoint}/{bucket}", method="PUT")
     urllib.request.urlopen(request, timeout=30).close()
-    return f"s3://{bucket}/lake"
+    return f"s3://{bucket}/my läke (1)"
