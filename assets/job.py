@@ -9,7 +9,13 @@ import dagster as dg
 
 from assets.apart import StepProcesses, steps_apart
 from assets.audit import audit_assets
-from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
+from assets.automation import (
+    ended_night_sensor,
+    freshness,
+    landing_sensor,
+    nightly_schedule,
+    stopped_night_sensor,
+)
 from assets.charts import charts_assets
 from assets.conformed import conformed_assets
 from assets.early import Early
@@ -145,7 +151,11 @@ def build_defs(
         asset_checks=quality_checks(),
         jobs=[job, tidying],
         schedules=[nightly_schedule(config, job), upkeep_schedule(config, tidying)],
-        sensors=[landing_sensor(config, mappings, job), stopped_night_sensor(config_path, job)],
+        sensors=[
+            landing_sensor(config, mappings, job),
+            stopped_night_sensor(config_path, job),
+            ended_night_sensor(config_path, job),
+        ],
         resources={"night": _Night(config_path=str(config_path) if config_path else None, is_held=is_held)},
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process
         # would pay the imports again. What a small night has beside it is `assets.side_work`, where large

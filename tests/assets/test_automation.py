@@ -9,7 +9,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.automation import freshness, landing_sensor, nightly_schedule, stopped_night_sensor
+from assets.automation import (
+    ended_night_sensor,
+    freshness,
+    landing_sensor,
+    nightly_schedule,
+    stopped_night_sensor,
+)
 from assets.job import JOB
 from crm_hygiene.config import Config, LandingConfig, ScheduleConfig, load_config
 from crm_hygiene.contract import contract_of
@@ -166,6 +172,30 @@ def test_a_stopped_night_is_recorded_once_with_its_reason(tmp_path: Path) -> Non
     ]
     assert runs["started_at"][0].timestamp() == int(created.timestamp())
     assert (tmp_path / "lake" / "catalog.duckdb").is_file()
+
+
+def test_a_night_ended_in_dagster_is_recorded_once(tmp_path: Path) -> None:
+    path = tmp_path / "hygiene.yaml"
+    path.write_text("lake: {uri: lake}\n", encoding="utf-8")
+    sensor = ended_night_sensor(path, dg.define_asset_job(JOB))
+
+    @dg.job(name=JOB)
+    def nightly() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = nightly.execute_in_process(instance=instance).dagster_run
+        context = dg.build_run_status_sensor_context(
+            sensor_name="ended_night",
+            dagster_event=instance.report_run_canceled(run),
+            dagster_instance=instance,
+            dagster_run=run,
+        )
+        sensor(context)
+        sensor(context)
+    runs = Night.open(load_config(path), "reader").lake.read(contract_of(RUNS))
+    assert runs.select("run_id", "status", "reason").rows() == [
+        (run.run_id, "stopped", "terminated in Dagster")
+    ]
 
 
 def test_the_landing_folder_is_the_one_of_hygiene_yaml(tmp_path: Path) -> None:
