@@ -49,7 +49,7 @@ class LakeConfig(_Section):
     is where the files are that must be on this machine: catalog, charts, report, lineage events.
     """
 
-    uri: str = "lake"
+    uri: str = Field(default="lake", min_length=1)
     storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
     local_folder: Path = Path()
 

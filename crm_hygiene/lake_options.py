@@ -1,4 +1,4 @@
-"""The lake that hygiene.yaml names: a folder, or an object store with the secrets of its options filled in.
+"""The lake that hygiene.yaml names; options of an object store, `lake.storage_options`, with their secrets.
 
 `${NAME}` in a value is a variable of the environment, or a line of the secrets file that write-back
 uses too. What the store's own variables say (AWS_*, GOOGLE_*, AZURE_*) needs no option at all. What does not
@@ -12,15 +12,11 @@ import re
 from crm_hygiene.config import Config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.lake import Lake
-from crm_hygiene.lake_tables import is_folder
+from crm_hygiene.lake_address import check_lake_address
 from crm_hygiene.writeback.delivery.secrets import load_secrets
 
 _NAMED = re.compile(r"\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-# In a folder's path delta-rs takes # and ? for its end, panics at brackets, ^ and |, takes a backslash for a
-# slash, and %41 for the letter with that code.
-_REFUSED = re.compile(r"[#?\[\]^|\\]|%[0-9A-Fa-f]{2}")
 
 # Parts of the names of options whose values open the store.
 _SECRET_WORDS = ("secret", "token", "password", "account_key", "access_key", "sas", "service_account_key")
@@ -65,13 +61,9 @@ def lake_of(config: Config) -> Lake:
     Raises
     ------
     ConfigurationError
-        as of `storage_options`, and for a folder below which delta-rs cannot keep a table.
+        as of `storage_options` and `check_lake_address`.
     """
-    refused = _REFUSED.search(config.lake_uri) if is_folder(config.lake_uri) else None
-    if refused:
-        raise ConfigurationError(
-            f"lake.uri: Delta keeps no table in a folder with '{refused[0]}' in its path: {config.lake_uri}"
-        )
+    check_lake_address(config)
     return Lake(config.lake_uri, storage_options(config))
 
 

@@ -12,7 +12,6 @@ from typing import Literal
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import load_contracts
 from crm_hygiene.errors import HygieneError
-from crm_hygiene.lake import Lake
 from crm_hygiene.lake_options import lake_of, plain_secrets
 from crm_hygiene.lake_tables import is_folder
 from crm_hygiene.landing import discover, file_name
@@ -102,7 +101,11 @@ def _store(config: Config) -> list[Finding]:
 def _lake(config: Config) -> list[Finding]:
     if not is_folder(config.lake_uri):
         return _store(config)
-    root = Path(config.lake_uri)
+    try:
+        lake = lake_of(config)
+    except HygieneError as error:
+        return [Finding("error", "lake", str(error))]
+    root = Path(lake.uri)
     place = next(p for p in (root, *root.parents) if p.exists())
     findings = []
     if not os.access(place, os.W_OK):
@@ -110,5 +113,4 @@ def _lake(config: Config) -> list[Finding]:
     free = shutil.disk_usage(place).free
     state: Literal["ok", "warning"] = "warning" if free < _LOW_DISK else "ok"
     findings.append(Finding(state, "disk", f"{free / 1024**3:.1f} GiB free"))
-    tables = Lake(config.lake_uri).tables()
-    return [*findings, Finding("ok", "lake", f"{len(tables)} tables in {root}")]
+    return [*findings, Finding("ok", "lake", f"{len(lake.tables())} tables in {root}")]
