@@ -121,18 +121,20 @@ def stopped_night_sensor(
     return stopped_night
 
 
-def ended_night_sensor(config_path: Path | None, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def terminated_night_sensor(
+    config_path: Path | None, job: dg.UnresolvedAssetJobDefinition
+) -> dg.SensorDefinition:
     """Record a night that a person ended in Dagster; it did not fail, and its tables are as they were."""
 
     @dg.run_status_sensor(
-        name="ended_night",
+        name="terminated_night",
         run_status=dg.DagsterRunStatus.CANCELED,
         monitored_jobs=[job],
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Records a night that was terminated in Dagster in audit.runs.",
     )
-    def ended_night(context: dg.RunStatusSensorContext) -> None:
+    def terminated_night(context: dg.RunStatusSensorContext) -> None:
         night = night_of_run(context.instance, context.dagster_run.run_id, config_path)
         record_stopped(night, "terminated in Dagster")
 
-    return ended_night
+    return terminated_night

@@ -10,7 +10,7 @@ import dagster as dg
 from assets.apart import StepProcesses, steps_apart
 from assets.audit import audit_assets
 from assets.automation import (
-    ended_night_sensor,
+    terminated_night_sensor,
     freshness,
     landing_sensor,
     nightly_schedule,
@@ -154,7 +154,7 @@ def build_defs(
         sensors=[
             landing_sensor(config, mappings, job),
             stopped_night_sensor(config_path, job),
-            ended_night_sensor(config_path, job),
+            terminated_night_sensor(config_path, job),
         ],
         resources={"night": _Night(config_path=str(config_path) if config_path else None, is_held=is_held)},
         # One process: the work is parallel inside DuckDB and Polars, and each spawned process

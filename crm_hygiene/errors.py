@@ -1,7 +1,8 @@
 """One class tree for everything that can go wrong in a way a user can mend.
 
 A message names the file, the row, the column, the value (masked where the contract says PII)
-and the way out. Programming errors are not here: they stay ordinary exceptions.
+and the way out. Programming errors are not here: they stay ordinary exceptions. That a person ends
+a night is no error, and outside the tree.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ def _landing(config: Config, mappings: dict[str, Mapping]) -> list[Finding]:
     return findings
 
 
-def _store(config: Config) -> list[Finding]:
-    findings = [
+def _secrets(config: Config) -> list[Finding]:
+    return [
         Finding(
             "warning",
             "lake",
@@ -90,27 +90,29 @@ def _store(config: Config) -> list[Finding]:
         )
         for option in plain_secrets(config)
     ]
-    try:
-        tables = lake_of(config).tables()
-    except HygieneError as error:
-        return [*findings, Finding("error", "lake", str(error))]
-    files = f"its catalog, charts and report in {config.local_folder}"
-    return [*findings, Finding("ok", "lake", f"{len(tables)} tables in {config.lake_uri}; {files}")]
+
+
+def _disk(root: Path) -> list[Finding]:
+    place = next(p for p in (root, *root.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    state: Literal["ok", "warning"] = "warning" if free < _LOW_DISK else "ok"
+    found = [Finding(state, "disk", f"{free / 1024**3:.1f} GiB free")]
+    if not os.access(place, os.W_OK):
+        found.insert(0, Finding("error", "lake", f"{place} cannot be written"))
+    return found
 
 
 def _lake(config: Config) -> list[Finding]:
-    if not is_folder(config.lake_uri):
-        return _store(config)
+    findings = _secrets(config)
     try:
         lake = lake_of(config)
+        tables = lake.tables()
     except HygieneError as error:
-        return [Finding("error", "lake", str(error))]
-    root = Path(lake.uri)
-    place = next(p for p in (root, *root.parents) if p.exists())
-    findings = []
-    if not os.access(place, os.W_OK):
-        findings.append(Finding("error", "lake", f"{place} cannot be written"))
-    free = shutil.disk_usage(place).free
-    state: Literal["ok", "warning"] = "warning" if free < _LOW_DISK else "ok"
-    findings.append(Finding(state, "disk", f"{free / 1024**3:.1f} GiB free"))
-    return [*findings, Finding("ok", "lake", f"{len(lake.tables())} tables in {root}")]
+        return [*findings, Finding("error", "lake", str(error))]
+    text = f"{len(tables)} tables in {lake.uri}"
+    if is_folder(config.lake_uri):
+        return [*findings, *_disk(Path(lake.uri)), Finding("ok", "lake", text)]
+    return [
+        *findings,
+        Finding("ok", "lake", f"{text}; its catalog, charts and report in {config.local_folder}"),
+    ]

@@ -1,6 +1,6 @@
 """`crm-hygiene`: the front door.
 
-Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration.
+Exit code 0 done, 1 a gate or guard stopped it, 2 bad usage or configuration, 130 or 143 told to end.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import polars as pl
 
@@ -98,19 +99,29 @@ class _Block:
 
 def _raw(rows: pl.LazyFrame, block: _Block, also: tuple[str, ...]) -> pl.LazyFrame:
     """Landed rows of one block as raw text columns of the conformed table."""
-    vendor, said, predicate, ids, columns = _raw_columns(block)
-    told = rows.rename(vendor).with_columns(said).filter(predicate)
-    return told.with_columns(ids).select(*columns, *also)
+    raw = _raw_columns(block)
+    told = rows.rename(raw.names).with_columns(raw.said).filter(raw.is_told)
+    return told.with_columns(raw.ids).select(*raw.columns, *also)
+
+
+class _RawColumns(NamedTuple):
+    """How landed columns become a table's raw ones."""
+
+    names: dict[str, str]
+    """The vendor's name of each landed column."""
+    said: list[pl.Expr]
+    """The vendor's columns without what the mapping calls null."""
+    is_told: pl.Expr
+    """Whether the block tells a row."""
+    ids: list[pl.Expr]
+    """Ids as they are before they are expanded, under names of their own."""
+    columns: list[pl.Expr]
+    """The raw columns themselves."""
 
 
 @lru_cache(maxsize=512)
-def _raw_columns(
-    place: _Block,
-) -> tuple[dict[str, str], list[pl.Expr], pl.Expr, list[pl.Expr], list[pl.Expr]]:
-    """Names of the landed columns, their texts without nulls, the rows' condition, ids, the raw columns.
-
-    A night asks several times for the same ones.
-    """
+def _raw_columns(place: _Block) -> _RawColumns:
+    """The raw columns of a block; a night asks several times for the same ones."""
     mapping, block = place.mapping, place.mapping.tables[place.table][place.place]
     vendor = {landing_column(name): name for name in mapping.vendor_columns}
     nulls = pl.lit(pl.Series(["", *mapping.nulls], dtype=pl.String).implode())
@@ -141,7 +152,7 @@ def _raw_columns(
         pl.col("_row_number").alias("row_number"),
         pl.col("_landed_at").alias("landed_at"),
     ]
-    return vendor, said, block.predicate(), ids, selected
+    return _RawColumns(vendor, said, block.predicate(), ids, selected)
 
 
 def tells_entries(mapping: Mapping, table: str) -> bool:

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.automation import (
-    ended_night_sensor,
+    terminated_night_sensor,
     freshness,
     landing_sensor,
     nightly_schedule,
@@ -177,7 +177,7 @@ def test_a_stopped_night_is_recorded_once_with_its_reason(tmp_path: Path) -> Non
 def test_a_night_ended_in_dagster_is_recorded_once(tmp_path: Path) -> None:
     path = tmp_path / "hygiene.yaml"
     path.write_text("lake: {uri: lake}\n", encoding="utf-8")
-    sensor = ended_night_sensor(path, dg.define_asset_job(JOB))
+    sensor = terminated_night_sensor(path, dg.define_asset_job(JOB))
 
     @dg.job(name=JOB)
     def nightly() -> None: ...
@@ -185,7 +185,7 @@ def test_a_night_ended_in_dagster_is_recorded_once(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run = nightly.execute_in_process(instance=instance).dagster_run
         context = dg.build_run_status_sensor_context(
-            sensor_name="ended_night",
+            sensor_name="terminated_night",
             dagster_event=instance.report_run_canceled(run),
             dagster_instance=instance,
             dagster_run=run,

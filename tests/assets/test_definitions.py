@@ -187,7 +187,7 @@ def test_schedule_and_sensors_follow_hygiene_yaml(tmp_path: Path) -> None:
     schedule = definitions.resolve_schedule_def("every_night")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 1 * * 1-5", "Europe/Berlin")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    for name in ("stopped_night", "ended_night"):
+    for name in ("stopped_night", "terminated_night"):
         assert definitions.resolve_sensor_def(name).default_status == dg.DefaultSensorStatus.RUNNING
     assert definitions.resolve_sensor_def("landing_folder").default_status == dg.DefaultSensorStatus.STOPPED
 
