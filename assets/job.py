@@ -10,11 +10,11 @@ import dagster as dg
 from assets.apart import StepProcesses, steps_apart
 from assets.audit import audit_assets
 from assets.automation import (
-    terminated_night_sensor,
     freshness,
     landing_sensor,
     nightly_schedule,
     stopped_night_sensor,
+    terminated_night_sensor,
 )
 from assets.charts import charts_assets
 from assets.conformed import conformed_assets

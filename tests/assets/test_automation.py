@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 
 from assets.automation import (
-    terminated_night_sensor,
     freshness,
     landing_sensor,
     nightly_schedule,
     stopped_night_sensor,
+    terminated_night_sensor,
 )
 from assets.job import JOB
 from crm_hygiene.config import Config, LandingConfig, ScheduleConfig, load_config
