@@ -10,6 +10,10 @@ from typing import Any
 from rich.table import Table
 
 NIGHTS = {"first": "first night", "unchanged": "nothing changed", "changed": "1% changed"}
+# From so many people on a step's figures are its own: of a smaller night linkage, among others, is computed
+# beside what comes before it.
+_ONE_AFTER_ANOTHER = 100_000
+
 BESIDE = {"plain": "plain script", "recordlinkage": "pandas, recordlinkage"}
 _MIB = 1 << 20
 
@@ -96,6 +100,7 @@ def _part(step: str) -> str:
 def ratios(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Ratios within this run, by size; a missing one could not be measured.
 
+    Linkage is compared from 100,000 people on: of a small night it is computed beside landing and conforming.
     `cost_per_record_growth` is CPU seconds per exported row against the smallest size from 100,000 people on.
     """
     found: dict[str, dict[str, float]] = {}
@@ -109,12 +114,13 @@ def ratios(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         plain = result.get("plain", {})
         if plain.get("is_success"):
             one["night_to_plain_script"] = first["wall_s"] / plain["wall_s"]
-            linkage = plain["parts"]["linkage"]["wall_s"]
-            one["linkage_to_plain_linkage"] = first["steps"]["link"]["wall_s"] / linkage
+            if result["people"] >= _ONE_AFTER_ANOTHER:
+                linkage = plain["parts"]["linkage"]["wall_s"]
+                one["linkage_to_plain_linkage"] = first["steps"]["link"]["wall_s"] / linkage
         for night in ("changed", "unchanged"):
             if result.get(night, {}).get("is_success"):
                 one[f"{night}_to_first_night"] = result[night]["wall_s"] / first["wall_s"]
-        if result["people"] >= 100_000:
+        if result["people"] >= _ONE_AFTER_ANOTHER:
             cost = first["cpu_s"] / result["exported_rows"]
             base = base or cost
             one["cost_per_record_growth"] = cost / base

@@ -1,8 +1,8 @@
 """One night in a process of its own: `python -m bench.one_night hygiene.yaml result.json`.
 
 Writes what only this process can tell: of every step its seconds of wall and CPU and its own peak of memory,
-processes that the night begins included. Wall and CPU of the whole are taken by the process that waits for
-this one (`bench.child`).
+processes that the night begins included, and the CPU of all of them: some end after this one, so whoever waits
+for this one is not told of theirs. Wall is taken by the process that waits (`bench.child`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def run_night_of(folder: Path, name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the night and write {is_success, failures, steps, notes} to the path given second."""
+    """Run the night and write {is_success, failures, cpu_s, steps, notes} to the path given second."""
     meter = StepMeter()
     from assets.night import run_night
 
@@ -91,6 +91,7 @@ def main() -> None:
             {
                 "is_success": outcome.is_success,
                 "failures": outcome.failures,
+                "cpu_s": round(sum(step["cpu_s"] for step in meter.steps.values()), 1),
                 "steps": meter.steps,
                 "notes": outcome.notes,
             }

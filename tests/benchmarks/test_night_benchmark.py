@@ -43,10 +43,10 @@ def test_ratios_are_of_this_run_alone() -> None:
     )
     assert found["10,000"] == {
         "night_to_plain_script": 2.5,
-        "linkage_to_plain_linkage": 1.5,
         "changed_to_first_night": 0.12,
         "unchanged_to_first_night": 0.08,
     }
+    assert found["100,000"]["linkage_to_plain_linkage"] == 1.5
     assert found["100,000"]["cost_per_record_growth"] == 1.0
     assert found["1,000,000"]["cost_per_record_growth"] == 1.3
 
