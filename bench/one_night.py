@@ -1,8 +1,8 @@
 """One night in a process of its own: `python -m bench.one_night hygiene.yaml result.json`.
 
-Writes what only this process can tell: of every step its seconds of wall and CPU and its own peak of memory,
-processes that the night begins included, and the CPU of all of them: some end after this one, so whoever waits
-for this one is not told of theirs. Wall is taken by the process that waits (`bench.child`).
+Writes what only this process can tell: of every step its seconds of wall and CPU and its own peak of
+memory, processes that the night begins included, and the CPU of all of them: some end after this one, so
+whoever waits for this one is not told of theirs. Wall is taken by the process that waits (`bench.child`).
 """
 
 from __future__ import annotations
