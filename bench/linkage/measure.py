@@ -82,7 +82,6 @@ def measure(dataset: DataSet, data: Path, work: Path) -> dict[str, Any]:
         "peak_mib": night["peak_mib"],
         "is_success": night["is_success"],
         "failures": night["failures"],
-        "link_s": night.get("steps", {}).get("link"),
         "pairs_scored": _pairs_scored(dataset, night.get("notes", [])),
         "notes": night.get("notes", []),
     }

@@ -62,7 +62,6 @@ def show(results: list[dict[str, Any]], console: Console) -> None:
                 found["name"],
                 found["pairs_scored"],
                 found.get("pairs_kept"),
-                found["link_s"],
                 found["night_s"],
                 found["peak_mib"],
                 plain.get("pairs_scored"),
@@ -99,7 +98,7 @@ def show(results: list[dict[str, Any]], console: Console) -> None:
             "cost",
             [
                 ("data set", "left"),
-                *((c, right) for c in ("scored", "kept", "link s", "night s", "peak MiB")),
+                *((c, right) for c in ("scored", "kept", "night s", "peak MiB")),
                 *((c, right) for c in ("Splink scored", "Splink s")),
             ],
             cost,

@@ -14,6 +14,7 @@ from crm_hygiene.linkage.nicknames import nickname_roots
 from crm_hygiene.linkage.organisation_words import word_columns
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.linkage.street_parts import street_columns
+from crm_hygiene.standardise.text import folded
 
 # Texts people type where a value is demanded. Longer ones are found by their fan-out.
 PLACEHOLDERS = (
@@ -52,14 +53,7 @@ def read_columns(kind: EntityKind, available: list[str]) -> list[str]:
 
 def fold(column: pl.Expr, gap: str = "") -> pl.Expr:
     """Lower case without accents and punctuation; words joined by `gap`; placeholders become null."""
-    text = (
-        column.str.normalize("NFKD")
-        .str.replace_all(r"\p{M}+", "")
-        .str.to_lowercase()
-        .str.replace_all("ß", "ss", literal=True)
-        .str.replace_all(r"['’`]", "")
-        .str.replace_all(r"[^\p{L}\p{N}]+", gap)
-    )
+    text = folded(column).str.replace_all(r"['’`]", "").str.replace_all(r"[^\p{L}\p{N}]+", gap)
     text = text.str.strip_chars(" ") if gap else text
     bare = text.str.replace_all(" ", "", literal=True) if gap else text
     return pl.when((bare != "") & ~bare.is_in(PLACEHOLDERS)).then(text)
@@ -111,14 +105,24 @@ def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
     )
 
 
+def _plain_vowels(text: pl.Expr) -> pl.Expr:
+    """Mueller, as a mailbox spells it, and muller, as Müller folds, alike; so with ae, oe and aa."""
+    return text.str.replace_all(r"([aou])e", "$1").str.replace_all("aa", "a", literal=True)
+
+
 def _spells_name(user: pl.Expr) -> pl.Expr:
     """Whether a mailbox name only spells the person's name: namesakes at two companies share it."""
-    letters = user.str.replace_all(r"[^a-z]", "")
-    named = [
-        (pl.col(part).str.len_chars() >= 2) & letters.str.contains(pl.col(part), literal=True)
-        for part in ("given", "family")
-    ]
-    return ~user.str.contains(r"\d") & pl.any_horizontal(part.fill_null(False) for part in named)
+
+    def spelled_by(parts: pl.Expr, name: pl.Expr) -> pl.Expr:
+        letters = parts.str.replace_all(r"[^a-z]", "")
+        return ((name.str.len_chars() >= 2) & letters.str.contains(name, literal=True)).fill_null(False)
+
+    # Vowels are made plain before initials and names run together: a.erle would become arle.
+    plain = _plain_vowels(user)
+    names = [pl.col("given"), pl.col("family")]
+    spelled = [s for n in names for s in (spelled_by(user, n), spelled_by(plain, _plain_vowels(n)))]
+    # A single digit is the second of a name at one company; a longer number is somebody's own.
+    return ~user.str.contains(r"\d\d") & pl.any_horizontal(spelled)
 
 
 def _words_of(column: pl.Expr) -> pl.Expr:

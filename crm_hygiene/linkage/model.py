@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,12 @@ from crm_hygiene.linkage.settings import EntityKind
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def shares_of(content: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """Term frequencies of a column by a model's content; of a column it never saw, that nothing is known."""
+    found: dict[str, Any] = content["frequencies"].get(column, {"floor": 0.0, "values": {}})
+    return found
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from sqlglot import expressions as sql
 from crm_hygiene.linkage.candidates import Candidates
 from crm_hygiene.linkage.connection import fetch
 from crm_hygiene.linkage.letter_marks import with_marks
+from crm_hygiene.linkage.model import shares_of
 from crm_hygiene.linkage.pair_program import PairProgram
 from crm_hygiene.linkage.recipe import LEAST_FREQUENCY, Numbers, frequency_columns
 from crm_hygiene.linkage.relaxation import FALSE, TRUE, parsed, relaxed, side_of, text
@@ -55,11 +56,13 @@ def _weight(level: Level, numbers: dict[str, tuple[float, float]], usual: dict[s
     column = level.frequency_of
     if column is None:
         return repr(math.log2(m / u))
+    rarity = f'greatest("bits_{column}_l", "bits_{column}_r")'
+    if level.told_apart_by:
+        return f"({math.log2(m)!r} - greatest({math.log2(u)!r}, coalesce({rarity}, {math.log2(u)!r})))"
     if column not in usual:
         # Without the share that Splink adjusts from, the rarest value there can be.
         return repr(math.log2(m / u) - math.log2(LEAST_FREQUENCY))
     base = math.log2(usual[column])
-    rarity = f'greatest("bits_{column}_l", "bits_{column}_r")'
     return f"({math.log2(m / u) + base!r} - coalesce({rarity}, {base!r}))"
 
 
@@ -75,7 +78,7 @@ def most_weight(comparison: Comparison, numbers: dict[str, tuple[float, float]])
     most = 0.0
     for level in comparison.scored:
         m, u = numbers[level.name]
-        rarest = -math.log2(LEAST_FREQUENCY) if level.frequency_of else 0.0
+        rarest = -math.log2(LEAST_FREQUENCY) if level.frequency_of and not level.told_apart_by else 0.0
         base = math.log2(usual[level.frequency_of]) if level.frequency_of in usual else 0.0
         most = max(most, math.log2(m / u) + base + rarest)
     return most
@@ -149,12 +152,17 @@ class _OwnColumns:
 
 
 def _with_bits(frame: pl.DataFrame, column: str, frequencies: dict[str, float], floor: float) -> pl.DataFrame:
-    """`frame` with `bits_<column>`: log2 of the value's term frequency, null where there is none."""
+    """`frame` with `bits_<column>`: log2 of the value's term frequency, null where there is none.
+
+    A floor of 0 tells that nothing is known of any other value.
+    """
     known = pl.DataFrame(
         {column: list(frequencies), "share": list(frequencies.values())},
         schema={column: pl.String, "share": pl.Float64},
     )
-    share = pl.max_horizontal(pl.col("share").fill_null(floor), pl.lit(LEAST_FREQUENCY))
+    share = pl.col("share")
+    if floor:
+        share = pl.max_horizontal(share.fill_null(floor), pl.lit(LEAST_FREQUENCY))
     return (
         frame.join(known, on=column, how="left", maintain_order="left")
         .with_columns(pl.when(pl.col(column).is_not_null()).then(share.log(2)).alias(f"bits_{column}"))
@@ -217,7 +225,7 @@ def register_records(
         of the frozen model: its term frequencies.
     """
     for column in frequency_columns(comparisons):
-        shares = content["frequencies"][column]
+        shares = shares_of(content, column)
         frame = _with_bits(frame, column, shares["values"], float(shares["floor"]))
     con.register(name, with_marks(frame, bound.conditions).to_arrow())
     return ", ".join(f'{expression} AS "{own}"' for expression, own in bound.own.items())

@@ -34,6 +34,12 @@ def frequency_columns(comparisons: Sequence[Comparison]) -> list[str]:
     return sorted({level.frequency_of for c in comparisons for level in c.levels if level.frequency_of})
 
 
+def namesake_columns(comparisons: Sequence[Comparison]) -> list[str]:
+    """Those of `frequency_columns` of which only what others share is counted, sorted."""
+    levels = (level for c in comparisons for level in c.levels if level.told_apart_by)
+    return sorted({level.frequency_of for level in levels if level.frequency_of})
+
+
 def default_numbers(comparisons: Sequence[Comparison]) -> Numbers:
     """The documented m and u of each level."""
     return {c.name: {level.name: (level.m, level.u) for level in c.scored} for c in comparisons}
@@ -48,6 +54,11 @@ def _level(comparison: Comparison, index: int, numbers: Numbers) -> dict[str, An
     if level.frequency_of is not None:
         entry["tf_adjustment_column"] = level.frequency_of
         entry["tf_adjustment_weight"] = 1.0
+        if level.told_apart_by:
+            # What is known of the value only ever takes from the weight that m and u give.
+            entry["tf_minimum_u_value"] = entry["u_probability"]
+            entry["disable_tf_exact_match_detection"] = True
+            return entry
         entry["tf_minimum_u_value"] = LEAST_FREQUENCY
         # Splink takes the base frequency from the level that says no more than that both values are equal. It
         # looks for it by parsing and normalising conditions again and again; where this is it, that is told.

@@ -15,8 +15,13 @@ import polars as pl
 
 from crm_hygiene.linkage.candidates import Candidates
 from crm_hygiene.linkage.connection import fetch, load, quiet_splink
-from crm_hygiene.linkage.model import FrozenModel
-from crm_hygiene.linkage.recipe import Numbers, frequency_columns, splink_settings
+from crm_hygiene.linkage.model import FrozenModel, shares_of
+from crm_hygiene.linkage.recipe import (
+    Numbers,
+    frequency_columns,
+    namesake_columns,
+    splink_settings,
+)
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
 from crm_hygiene.linkage.training import tf_lookup
 
@@ -55,7 +60,14 @@ def learned_comparisons(model: FrozenModel, settings: LinkageSettings) -> tuple[
                 "trained with and is left out; train a new model"
             )
             continue
-        if not frequencies.keys() >= set(frequency_columns([comparison])):
+        unknown = set(frequency_columns([comparison])) - frequencies.keys()
+        shared = unknown & set(namesake_columns([comparison]))
+        notes += [
+            f"comparison '{comparison.name}': model {model.model_version} knows no namesakes by {column}; "
+            "train a new model"
+            for column in sorted(shared)
+        ]
+        if unknown - shared:
             notes.append(
                 f"comparison '{comparison.name}' asks for term frequencies that model {model.model_version} "
                 "has not learned and is left out; train a new model"
@@ -135,7 +147,7 @@ def frozen_linker(
     # The recipe's columns are there by construction; Splink's own check of them takes a fifth of the setup.
     linker = Linker(api.register("records"), creator, log_level=None, validate_settings=False)
     for column in frequency_columns(comparisons):
-        load(con, f"tf_{column}", tf_lookup(con, column, content["frequencies"][column]))
+        load(con, f"tf_{column}", tf_lookup(con, column, shares_of(content, column)))
         linker.table_management.register_term_frequency_lookup(api.register(f"tf_{column}"), column)
     linker.table_management.register_blocked_pairs_for_predict(api.register(pairs))
     return linker

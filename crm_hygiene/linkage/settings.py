@@ -24,7 +24,16 @@ EntityKind = Literal["person", "organisation"]
 
 
 class Level(BaseModel):
-    """One level of a comparison: a condition with the shares of matches (m) and non-matches (u) in it."""
+    """One level of a comparison: a condition with the shares of matches (m) and non-matches (u) in it.
+
+    Attributes
+    ----------
+    frequency_of
+        a column whose value's frequency stands in the place of u: agreement on a common value says less.
+    told_apart_by
+        columns by which bearers of one value are told apart. With them frequency is that of the value on
+        records of others (`namesakes`), and u the least it can be.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,6 +41,7 @@ class Level(BaseModel):
     when: str
     is_null: bool = False
     frequency_of: str | None = None
+    told_apart_by: tuple[str, ...] = ()
     m: float = Field(default=0.5, gt=0, lt=1)
     u: float = Field(default=0.5, gt=0, lt=1)
 
@@ -139,6 +149,7 @@ class LinkageSettings(BaseModel):
     training_pairs: int = Field(ge=1000)
     random_pairs: int = Field(ge=1000)
     term_frequency_values: int = Field(ge=0)
+    namesakes: int = Field(ge=0)
     review_limit: int = Field(ge=0)
     seed: int
     threads: int | None = Field(default=None, ge=1)

@@ -18,6 +18,7 @@ from crm_hygiene.linkage.connection import fetch, load
 from crm_hygiene.linkage.expectation import Patterns, learn_matches, learn_non_matches
 from crm_hygiene.linkage.letter_marks import with_marks
 from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.namesakes import namesakes
 from crm_hygiene.linkage.organisation_words import with_word_bits, word_frequencies
 from crm_hygiene.linkage.recipe import (
     Numbers,
@@ -77,7 +78,8 @@ def term_frequencies(
         total = int(counted["len"].sum() or 0)
         common = counted.filter(pl.col("len") > 1).head(most_values)
         rest = counted.join(common, on=column, how="anti")
-        usual = int(rest["len"].sum()) / rest.height if rest.height else 1
+        # On how many records a record's value is, not on how many a value: a common one is met more often.
+        usual = int((rest["len"].cast(pl.Int64) ** 2).sum()) / int(rest["len"].sum()) if rest.height else 1
         found[column] = {
             "floor": _round(max(usual - expected, 1) / max(total, 1)),
             "values": {
@@ -90,7 +92,7 @@ def term_frequencies(
 def _no_frequencies(comparisons: Sequence[Comparison]) -> dict[str, dict[str, Any]]:
     """Frequencies that adjust nothing: a handful of records cannot tell a rare name from a common one."""
     return {
-        level.frequency_of: {"floor": level.u, "values": {}}
+        level.frequency_of: {"floor": 0.0 if level.told_apart_by else level.u, "values": {}}
         for comparison in comparisons
         for level in comparison.levels
         if level.frequency_of is not None
@@ -219,9 +221,15 @@ def train(
             level.frequency_of: others * numbers[c.name][level.name][0]
             for c in comparisons
             for level in c.levels
-            if level.frequency_of is not None
+            if level.frequency_of is not None and not level.told_apart_by
         }
         frequencies = term_frequencies(frame, dict(sorted(own.items())), settings.term_frequency_values)
+        frequencies |= {
+            level.frequency_of: namesakes(frame, level.frequency_of, level.told_apart_by, settings.namesakes)
+            for c in comparisons
+            for level in c.levels
+            if level.frequency_of is not None and level.told_apart_by
+        }
         if not trained_by:
             notes.append(f"{kind} model: too few pairs to learn from, default match shares used")
     else:

@@ -50,6 +50,27 @@ def test_each_of_several_given_names_counts(people: Rows) -> None:
     assert {"robert", "lee"} <= set(roots[2])
 
 
+@pytest.mark.parametrize(
+    ("family", "email", "is_own"),
+    [
+        ("Müller", "s.mueller@acme.de", False),
+        ("Mueller", "s.muller@acme.de", False),
+        ("Erlenmann", "a.erlenmann@acme.de", False),
+        ("Åberg", "aaberg@acme.se", False),
+        ("Kozłowicz", "kozlowicz@acme.pl", False),
+        ("Yılmaz", "u.yilmaz@acme.de", False),
+        ("Müller", "s.mueller2@acme.de", False),
+        ("Müller", "s.mueller74@acme.de", True),
+        ("Müller", "nightowl@acme.de", True),
+    ],
+)
+def test_a_mailbox_that_spells_the_name_is_nobodys_own(
+    people: Rows, family: str, email: str, is_own: bool
+) -> None:
+    frame = comparable("person", people({"given_name": "Ada", "family_name": family, "email": email}))
+    assert (frame["email_user"][0] is not None) is is_own
+
+
 def test_days_between_birth_dates_are_known(people: Rows) -> None:
     frame = comparable("person", people({"birth_date": date(1970, 1, 2)}, {}))
     assert frame["birth_day"].to_list() == [1, None]

@@ -22,8 +22,9 @@ def _adjusted(comparisons: Sequence[Comparison], forget: bool) -> tuple[list[str
     told = 0
     for comparison in creator.comparisons:
         for level in comparison["comparison_levels"]:
-            told += TOLD in level
-            if forget:
+            is_own = level.get("tf_minimum_u_value") == level.get("u_probability")
+            told += TOLD in level and not is_own
+            if forget and not is_own:
                 level.pop(TOLD, None)
     made = creator.get_settings("duckdb").core_model_settings.comparisons
     levels = [(level, c.comparison_levels) for c in made for level in c.comparison_levels]

@@ -26,7 +26,7 @@ def parts(*streets: str | None) -> pl.DataFrame:
         ("Bahnhofstr. 127", "127", "bahnhof"),
         ("Bahnhofstraße 127", "127", "bahnhof"),
         ("46 rue Pasteur", "46", "pasteur"),
-        ("ul. Długa 80", "80", "długa"),
+        ("ul. Długa 80", "80", "dluga"),
         ("Market Street", None, "market"),
         ("East Street", None, "east street"),
         (None, None, None),

@@ -9,7 +9,7 @@ import polars as pl
 
 from crm_hygiene.linkage import scoring
 from crm_hygiene.linkage.connection import quiet_splink
-from crm_hygiene.linkage.model import FrozenModel
+from crm_hygiene.linkage.model import FrozenModel, shares_of
 from crm_hygiene.linkage.recipe import frequency_columns, splink_settings
 from crm_hygiene.linkage.scoring import as_scores, compared_columns, numbers_of, prediction_threshold
 from crm_hygiene.linkage.settings import Comparison, LinkageSettings
@@ -72,11 +72,11 @@ def score_on_spark(
         pairs = prune_on_spark(spark, compared, comparisons, model, settings, folder)
     compared.write_parquet(folder / "records.parquet", row_group_size=50_000)
     tables = {"records": "records.parquet", "candidates": pairs}
-    frequencies = model.content["frequencies"]
+    content = model.content
     for column in frequency_columns(comparisons):
         tables[f"tf_{column}"] = f"tf_{column}.parquet"
-        _frequencies(frame, column, frequencies[column]).write_parquet(folder / tables[f"tf_{column}"])
-    numbers, prior = numbers_of(model, comparisons), model.content["prior"]
+        _frequencies(frame, column, shares_of(content, column)).write_parquet(folder / tables[f"tf_{column}"])
+    numbers, prior = numbers_of(model, comparisons), content["prior"]
     with quiet_splink():
         connected: Any = backend.SparkAPI
         api = connected(

@@ -1,0 +1,108 @@
+"""Namesakes: what a name is worth that others bear as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+
+from crm_hygiene.contract import contract_of
+from crm_hygiene.linkage import FrozenModel, Linkage, LinkageSettings
+from crm_hygiene.linkage.connection import connection, fetch, load
+from crm_hygiene.linkage.namesakes import namesakes
+from crm_hygiene.linkage.scoring import learned_comparisons
+
+from .conftest import word
+
+Run = Callable[..., Linkage]
+
+
+def _frame(*rows: tuple[str, str | None, str | None]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=["name_key", "tax_id", "domain"], orient="row")
+
+
+def test_records_of_one_bearer_are_no_namesakes() -> None:
+    frame = _frame(*[("acme", "1", "acme.example")] * 5, ("lone", None, None))
+    assert namesakes(frame, "name_key", ["tax_id", "domain"], 10) == {"floor": 0.0, "values": {}}
+
+
+def test_bearers_are_told_apart_two_by_two() -> None:
+    frame = _frame(*[("acme", None, f"{i}.example") for i in range(4)], *[("other", None, None)] * 4)
+    # Six pairs differ, and one that agrees is taken to have been seen: of three other records 6/7, of eight.
+    assert namesakes(frame, "name_key", ["tax_id", "domain"], 10)["values"] == {
+        "acme": pytest.approx(3 * 6 / 7 / 8, rel=1e-5)
+    }
+
+
+def test_what_agrees_speaks_for_one_bearer() -> None:
+    frame = _frame(*[("acme", "1", f"{i}.example") for i in range(4)])
+    found = namesakes(frame, "name_key", ["tax_id", "domain"], 10)["values"]
+    assert found == {"acme": pytest.approx(3 * 6 / 13 / 4, rel=1e-5)}
+
+
+def test_a_model_knows_the_commonest_only() -> None:
+    rows = [(name, None, f"{name}{i}") for name, n in (("many", 6), ("some", 3)) for i in range(n)]
+    assert namesakes(_frame(*rows), "name_key", ["tax_id", "domain"], 1)["values"].keys() == {"many"}
+
+
+def _firm(number: int, name: str, **more: Any) -> dict[str, Any]:
+    return {"source": "crm_accounts", "record_id": f"{number:04}", "organisation_name": name, **more}
+
+
+@pytest.fixture
+def linked(run: Run) -> Linkage:
+    """300 firms with a domain each, 40 of one name; 40 names on an invoice, and the common one on another."""
+    random = Random(5)
+    rows = []
+    for i in range(300):
+        name = "Nordlicht Bergbahn" if i < 40 else f"{word(random, 4)} {word(random, 3)}"
+        site = f"{word(random, 5).lower()}.example"
+        rows.append(_firm(i, name, website_domain=site, country_code="DE"))
+        if i >= 260:
+            rows.append(_firm(1000 + i, name))
+    rows.append(_firm(2000, "Nordlicht Bergbahn"))
+    contract = contract_of("conformed.organisations")
+    return run(
+        contract.shape(pl.DataFrame(rows, schema_overrides=dict(contract.schema))), kind="organisation"
+    )
+
+
+def test_a_model_of_before_knows_no_namesakes_and_still_compares_names(linked: Linkage) -> None:
+    content = linked.model.content
+    content["frequencies"].pop("name_key")
+    older = FrozenModel.freeze("organisation", content, linked.model.rule_fingerprint, 300)
+    used, notes = learned_comparisons(older, LinkageSettings())
+    assert "organisation_name" in [c.name for c in used]
+    assert [note for note in notes if "no namesakes by name_key" in note]
+
+
+def test_a_name_alone_joins_where_nobody_else_bears_it(linked: Linkage) -> None:
+    entity = dict(linked.members.select("record_id", "entity_id").iter_rows())
+    assert all(entity[f"{i:04}"] == entity[f"{1000 + i:04}"] for i in range(260, 300))
+    bearers = [entity[f"{i:04}"] for i in range(40)]
+    assert len(set(bearers)) == 40
+    assert entity["2000"] not in bearers
+
+
+@pytest.mark.parametrize("given", [None, "Kenneth"])
+def test_a_switchboard_joins_no_colleagues_of_whom_one_has_no_first_name(given: str | None) -> None:
+    """A condition with an empty name in it is true or false, not null: null would be the same as false."""
+    phone = next(c for c in LinkageSettings().person.comparisons if c.name == "phone")
+    missing = phone.levels[0].when
+    row = {
+        "phone": "+4930123456", "given": given, "family": "Romano", "given_roots": given and [given],
+        "organisation": None, "domain": "acme.example", "street": None,
+    }  # fmt: skip
+    other = {**row, "given": "Hans", "family": "Lehmann", "given_roots": ["hans"]}
+    sides = {
+        f"{'phone_1' if name == 'phone' else name}_{side}": [value]
+        for side, of in (("l", row), ("r", other))
+        for name, value in of.items()
+    }
+    texts = {name: pl.List(pl.String) if "roots" in name else pl.String for name in sides}
+    with connection(LinkageSettings()) as con:
+        load(con, "pair", pl.DataFrame(sides, schema_overrides=texts))
+        assert fetch(con, f"SELECT {missing} AS held FROM pair")["held"].to_list() == [True]
