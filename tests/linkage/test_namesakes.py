@@ -87,22 +87,41 @@ def test_a_name_alone_joins_where_nobody_else_bears_it(linked: Linkage) -> None:
     assert entity["2000"] not in bearers
 
 
-@pytest.mark.parametrize("given", [None, "Kenneth"])
-def test_a_switchboard_joins_no_colleagues_of_whom_one_has_no_first_name(given: str | None) -> None:
-    """A condition with an empty name in it is true or false, not null: null would be the same as false."""
-    phone = next(c for c in LinkageSettings().person.comparisons if c.name == "phone")
-    missing = phone.levels[0].when
-    row = {
-        "phone": "+4930123456", "given": given, "family": "Romano", "given_roots": given and [given],
-        "organisation": None, "domain": "acme.example", "street": None,
-    }  # fmt: skip
-    other = {**row, "given": "Hans", "family": "Lehmann", "given_roots": ["hans"]}
-    sides = {
-        f"{'phone_1' if name == 'phone' else name}_{side}": [value]
-        for side, of in (("l", row), ("r", other))
-        for name, value in of.items()
-    }
+def _holds(condition: str, left: dict[str, Any], right: dict[str, Any]) -> bool | None:
+    """What a condition of the rules is of two records."""
+    sides = {f"{name}_{side}": [v] for side, of in (("l", left), ("r", right)) for name, v in of.items()}
     texts = {name: pl.List(pl.String) if "roots" in name else pl.String for name in sides}
     with connection(LinkageSettings()) as con:
         load(con, "pair", pl.DataFrame(sides, schema_overrides=texts))
-        assert fetch(con, f"SELECT {missing} AS held FROM pair")["held"].to_list() == [True]
+        (held,) = fetch(con, f"SELECT {condition} AS held FROM pair")["held"].to_list()
+    return None if held is None else bool(held)
+
+
+def _person(given: str | None, family: str, **more: Any) -> dict[str, Any]:
+    return {"given": given, "family": family, "given_roots": given and [given], **more}
+
+
+@pytest.mark.parametrize("given", [None, "kenneth"])
+def test_a_switchboard_joins_no_colleagues_of_whom_one_has_no_first_name(given: str | None) -> None:
+    """A condition with an empty name in it is true or false, not null: null would be the same as false."""
+    phone = next(c for c in LinkageSettings().person.comparisons if c.name == "phone")
+    more = {"phone_1": "+4930123456", "organisation": None, "domain": "acme.example", "street": None}
+    one, other = _person(given, "romano", **more), _person("hans", "lehmann", **more)
+    assert _holds(phone.levels[0].when, one, other) is True
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_alike"),
+    [
+        ("john.smith@abc.com", "john.smith@xyz.com", False),
+        ("john.smith@northwind.com", "jon.smith@northwnd.com", True),
+    ],
+)
+def test_one_spelling_of_a_name_at_two_companies_is_no_like_mailbox(
+    one: str, other: str, is_alike: bool
+) -> None:
+    email = next(c for c in LinkageSettings().person.comparisons if c.name == "email")
+    alike = next(level for level in email.levels if level.name == "alike")
+    assert _holds(alike.when, _person("john", "smith", email=one), _person("john", "smith", email=other)) is (
+        is_alike
+    )
