@@ -219,7 +219,11 @@ class Lake:
                     description=contract.meaning,
                     configuration=_TABLE_PROPERTIES,
                     storage_options=self.storage_options or None,
-                    commit_properties=self._properties({k: v for k, v in metadata.items() if k == "run_id"}),
+                    # Tried again, Delta would make the table a second time, after its first rows.
+                    commit_properties=CommitProperties(
+                        custom_metadata={k: v for k, v in metadata.items() if k == "run_id"},
+                        max_commit_retries=0,
+                    ),
                 )
             # Version 0 is a table that a kill left without its constraints; later ones have them.
             if constraints and delta.version() == 0:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from crm_hygiene.lake import Lake
 
@@ -86,9 +87,13 @@ def test_appends(uri: str, writers: list[Writer]) -> None:
 
 
 def test_appends_to_a_table_that_all_of_them_make(uri: str, writers: list[Writer]) -> None:
-    _at_once(writers, uri, "append", 2)
     expected = sorted(f"w{n}-{i}" for n in range(_WRITERS) for i in range(2))
-    assert Lake(uri).read(RUNS)["run_id"].to_list() == expected
+    for number in range(4):
+        lake = Lake(f"{uri}/{number}")
+        _at_once(writers, lake.uri, "append", 2)
+        assert lake.read(RUNS)["run_id"].to_list() == expected
+        made = DeltaTable(lake.table_uri(RUNS.table), storage_options=lake.storage_options or None)
+        assert [commit["operation"] for commit in made.history()].count("CREATE TABLE") == 1
 
 
 def test_the_same_append_by_all_of_them_is_one(uri: str, writers: list[Writer]) -> None:
