@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import dagster as dg
+from dagster_shared.check import CheckError
 
 from assets.apart import StepProcesses, steps_apart
 from assets.audit import audit_assets
@@ -38,6 +39,7 @@ from assets.upkeep import upkeep_job, upkeep_schedule
 from assets.works import early_works, perform, prepare
 from assets.writeback import writeback_assets
 from crm_hygiene.config import Config, load_config
+from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import mappings_of
 from crm_hygiene.quality import load_limits
@@ -90,6 +92,15 @@ def _early_works_of(run: dg.DagsterRun | None, mappings: dict[str, Mapping]) -> 
     }
 
 
+@contextmanager
+def _told_of(section: str) -> Iterator[None]:
+    """Dagster alone knows what it takes for a schedule; its no is one of hygiene.yaml."""
+    try:
+        yield
+    except (dg.DagsterInvalidDefinitionError, CheckError) as error:
+        raise ConfigurationError(f"{section}: {error}") from error
+
+
 def build_defs(
     config: Config,
     config_path: Path | None = None,
@@ -105,7 +116,7 @@ def build_defs(
     Raises
     ------
     ConfigurationError
-        if a source mapping or a limit is wrong.
+        if a source mapping, a limit or a schedule is wrong.
     """
     mappings = mappings_of(config)
     own_limits = config.limits.quality
@@ -130,7 +141,8 @@ def build_defs(
         *report_assets(),
     ]
     everything += lineage_assets(declared_lineage(everything))
-    fresh = freshness(config)
+    with _told_of("schedule"):
+        fresh = freshness(config)
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
@@ -139,6 +151,10 @@ def build_defs(
     )
 
     tidying = upkeep_job(config_path)
+    with _told_of("schedule"):
+        nightly = nightly_schedule(config, job)
+    with _told_of("upkeep"):
+        now_and_then = upkeep_schedule(config, tidying)
     return dg.Definitions(
         assets=dg.map_asset_specs(
             lambda spec: (
@@ -150,7 +166,7 @@ def build_defs(
         ),
         asset_checks=quality_checks(),
         jobs=[job, tidying],
-        schedules=[nightly_schedule(config, job), upkeep_schedule(config, tidying)],
+        schedules=[nightly, now_and_then],
         sensors=[
             landing_sensor(config, mappings, job),
             stopped_night_sensor(config_path, job),
@@ -163,3 +179,16 @@ def build_defs(
         executor=dg.in_process_executor,
         loggers={"console": console} if console else {},
     )
+
+
+def in_words(config: Config, config_path: Path | None) -> str:
+    """What Dagster makes of hygiene.yaml, for `crm-hygiene doctor`, which finds it by entry point.
+
+    Raises
+    ------
+    ConfigurationError
+        as of `build_defs`.
+    """
+    assets = build_defs(config, config_path).resolve_all_asset_specs()
+    when = f"nights at '{config.schedule.cron}', upkeep at '{config.upkeep.cron}', {config.schedule.timezone}"
+    return f"dagster: {len(assets)} assets; where its daemon runs {when}"

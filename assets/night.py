@@ -16,7 +16,6 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.utils import make_new_run_id
-from dagster_shared.check import CheckError
 
 from assets.audit import close_failed_night, failure_reasons, record_stopped
 from assets.errands import table_is_live
@@ -209,11 +208,7 @@ def _run(config: Config, config_path: Path | None, progress: Progress) -> NightO
     path = config_path.resolve() if config_path else None
     with _interruptions() as check, side_work(config, path) as beside:
         notes: list[str] = []
-        try:
-            console = _console(progress, notes, check)
-            definitions = build_defs(config, path, console, is_held=True)
-        except (dg.DagsterInvalidDefinitionError, CheckError) as error:
-            raise ConfigurationError(f"schedule: {error}") from error
+        definitions = build_defs(config, path, _console(progress, notes, check), is_held=True)
         job = definitions.resolve_job_def(JOB)
         tables = frozenset(".".join(key.path) for key in job.asset_layer.selected_asset_keys)
         run_id = make_new_run_id()

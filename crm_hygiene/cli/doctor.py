@@ -46,12 +46,7 @@ def examine(config_path: Path | None) -> list[Finding]:
     except HygieneError as error:
         return [*findings, Finding("error", "configuration", str(error))]
     findings += [_library(name) for name in _LIBRARIES]
-    runners = [e.name for e in entry_points(group="crm_hygiene.orchestrators")]
-    findings.append(
-        Finding("ok", "orchestrator", ", ".join(runners))
-        if runners
-        else Finding("error", "orchestrator", "none installed; `pip install -e .`")
-    )
+    findings += _orchestrators(config, config_path)
     return [*findings, *_landing(config, mappings), *_lake(config)]
 
 
@@ -60,6 +55,19 @@ def _library(name: str) -> Finding:
         return Finding("ok", name, version(name))
     except PackageNotFoundError:
         return Finding("error", name, "not installed; `make run` sets everything up")
+
+
+def _orchestrators(config: Config, config_path: Path | None) -> list[Finding]:
+    checks = entry_points(group="crm_hygiene.orchestrator_checks")
+    if not entry_points(group="crm_hygiene.orchestrators") or not checks:
+        return [Finding("error", "orchestrator", "none installed; `pip install -e .`")]
+    findings = []
+    for check in checks:
+        try:
+            findings.append(Finding("ok", "orchestrator", check.load()(config, config_path)))
+        except HygieneError as error:
+            findings.append(Finding("error", "orchestrator", str(error)))
+    return findings
 
 
 def _landing(config: Config, mappings: dict[str, Mapping]) -> list[Finding]:

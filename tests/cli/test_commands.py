@@ -74,6 +74,16 @@ def test_doctor_tells_and_changes_nothing(door: Door, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("section", ["schedule", "upkeep"])
+def test_doctor_tells_of_a_schedule_that_is_none(door: Door, tmp_path: Path, section: str) -> None:
+    (tmp_path / "hygiene.yaml").write_text(f"{section}: {{cron: every night}}\n")
+    assert door("doctor")[0] == 2
+    (wrong,) = (f for f in json.loads(door("doctor", "--json")[1]) if f["state"] == "error")
+    assert wrong["subject"] == "orchestrator"
+    assert wrong["text"].startswith(f"{section}: ")
+    assert "every night" in wrong["text"]
+
+
 def test_sample_goes_where_the_night_looks(door: Door, tmp_path: Path) -> None:
     code, out, _ = door("sample", "--people", "3", "--json")
     assert code == 0
