@@ -13,6 +13,7 @@ from bench.tryton import circle
 from bench.tryton.server import NOT_BUILT, is_built
 
 
+@pytest.mark.long
 def test_export_night_apply_and_undo_keep_their_promises(tmp_path: Path) -> None:
     if not is_built():
         pytest.skip(NOT_BUILT)
