@@ -14,6 +14,7 @@ from crm_hygiene.linkage import FrozenModel, Linkage, LinkageSettings
 from crm_hygiene.linkage.connection import connection, fetch, load
 from crm_hygiene.linkage.namesakes import namesakes
 from crm_hygiene.linkage.scoring import learned_comparisons
+from crm_hygiene.linkage.training import term_frequencies
 
 from .conftest import word
 
@@ -125,3 +126,11 @@ def test_one_spelling_of_a_name_at_two_companies_is_no_like_mailbox(
     assert _holds(alike.when, _person("john", "smith", email=one), _person("john", "smith", email=other)) is (
         is_alike
     )
+
+
+def test_a_value_that_no_model_lists_is_as_common_as_a_record_meets_it() -> None:
+    names = ["most"] * 10 + ["some"] * 4 + ["two"] * 2 + ["one", "lone"]
+    (found,) = term_frequencies(pl.DataFrame({"name": names}), {"name": 0.0}, 1).values()
+    assert found["values"] == {"most": pytest.approx(10 / 18, rel=1e-5)}
+    # Of the eight other records four are with four, two with two and two alone: not 8 / 4 records a value.
+    assert found["floor"] == pytest.approx((4 * 4 + 2 * 2 + 1 + 1) / 8 / 18, rel=1e-5)
