@@ -141,8 +141,6 @@ def build_defs(
         *report_assets(),
     ]
     everything += lineage_assets(declared_lineage(everything))
-    with _told_of("schedule"):
-        fresh = freshness(config)
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
@@ -152,7 +150,7 @@ def build_defs(
 
     tidying = upkeep_job(config_path)
     with _told_of("schedule"):
-        nightly = nightly_schedule(config, job)
+        fresh, nightly = freshness(config), nightly_schedule(config, job)
     with _told_of("upkeep"):
         now_and_then = upkeep_schedule(config, tidying)
     return dg.Definitions(
@@ -181,7 +179,7 @@ def build_defs(
     )
 
 
-def in_words(config: Config, config_path: Path | None) -> str:
+def describe_definitions(config: Config, config_path: Path | None) -> str:
     """What Dagster makes of hygiene.yaml, for `crm-hygiene doctor`, which finds it by entry point.
 
     Raises

@@ -10,12 +10,12 @@ from typing import Any
 from rich.table import Table
 
 NIGHTS = {"first": "first night", "unchanged": "nothing changed", "changed": "1% changed"}
+BESIDE = {"plain": "plain script", "recordlinkage": "pandas, recordlinkage"}
+_MIB = 1 << 20
+
 # From so many people on a step's figures are its own: of a smaller night linkage, among others, is computed
 # beside what comes before it.
 _ONE_AFTER_ANOTHER = 100_000
-
-BESIDE = {"plain": "plain script", "recordlinkage": "pandas, recordlinkage"}
-_MIB = 1 << 20
 
 # Steps of the night by what a reader asks for; what is in none of them is named by itself.
 _PARTS = {

@@ -34,10 +34,14 @@ def frequency_columns(comparisons: Sequence[Comparison]) -> list[str]:
     return sorted({level.frequency_of for c in comparisons for level in c.levels if level.frequency_of})
 
 
-def namesake_columns(comparisons: Sequence[Comparison]) -> list[str]:
-    """Those of `frequency_columns` of which only what others share is counted, sorted."""
-    levels = (level for c in comparisons for level in c.levels if level.told_apart_by)
-    return sorted({level.frequency_of for level in levels if level.frequency_of})
+def namesake_columns(comparisons: Sequence[Comparison]) -> dict[str, tuple[str, ...]]:
+    """Those of `frequency_columns` that count only what others share, and what tells bearers apart."""
+    return {
+        level.frequency_of: level.told_apart_by
+        for comparison in comparisons
+        for level in comparison.levels
+        if level.frequency_of and level.told_apart_by
+    }
 
 
 def default_numbers(comparisons: Sequence[Comparison]) -> Numbers:

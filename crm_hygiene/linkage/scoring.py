@@ -61,7 +61,7 @@ def learned_comparisons(model: FrozenModel, settings: LinkageSettings) -> tuple[
             )
             continue
         unknown = set(frequency_columns([comparison])) - frequencies.keys()
-        shared = unknown & set(namesake_columns([comparison]))
+        shared = unknown & namesake_columns([comparison]).keys()
         notes += [
             f"comparison '{comparison.name}': model {model.model_version} knows no namesakes by {column}; "
             "train a new model"

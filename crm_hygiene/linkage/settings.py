@@ -102,6 +102,17 @@ class KindRules(BaseModel):
 
         return {**given, "comparisons": [each(c) for c in given.get("comparisons", ())]}
 
+    @model_validator(mode="after")
+    def _one_frequency_of_a_column(self) -> KindRules:
+        told: dict[str, tuple[str, ...]] = {}
+        for level in (level for comparison in self.comparisons for level in comparison.levels):
+            column, told_apart_by = level.frequency_of, level.told_apart_by
+            if column is None and told_apart_by:
+                raise ValueError(f"level '{level.name}': told_apart_by needs frequency_of")
+            if column is not None and told.setdefault(column, told_apart_by) != told_apart_by:
+                raise ValueError(f"level '{level.name}': all levels of a frequency_of have one told_apart_by")
+        return self
+
 
 def _in_brackets(terms: dict[str, str]) -> dict[str, str]:
     return {name: f"({condition})" for name, condition in terms.items()}

@@ -24,6 +24,7 @@ from crm_hygiene.linkage.recipe import (
     Numbers,
     comparisons_in_use,
     default_numbers,
+    namesake_columns,
 )
 from crm_hygiene.linkage.settings import Comparison, EntityKind, LinkageSettings
 
@@ -225,10 +226,8 @@ def train(
         }
         frequencies = term_frequencies(frame, dict(sorted(own.items())), settings.term_frequency_values)
         frequencies |= {
-            level.frequency_of: namesakes(frame, level.frequency_of, level.told_apart_by, settings.namesakes)
-            for c in comparisons
-            for level in c.levels
-            if level.frequency_of is not None and level.told_apart_by
+            column: namesakes(frame, column, told_apart_by, settings.namesakes)
+            for column, told_apart_by in namesake_columns(comparisons).items()
         }
         if not trained_by:
             notes.append(f"{kind} model: too few pairs to learn from, default match shares used")

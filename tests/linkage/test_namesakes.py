@@ -11,9 +11,9 @@ import pytest
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import FrozenModel, Linkage, LinkageSettings
-from crm_hygiene.linkage.connection import connection, fetch, load
 from crm_hygiene.linkage.namesakes import namesakes
 from crm_hygiene.linkage.scoring import learned_comparisons
+from crm_hygiene.linkage.settings import KindRules
 from crm_hygiene.linkage.training import term_frequencies
 
 from .conftest import word
@@ -47,6 +47,27 @@ def test_what_agrees_speaks_for_one_bearer() -> None:
 def test_a_model_knows_the_commonest_only() -> None:
     rows = [(name, None, f"{name}{i}") for name, n in (("many", 6), ("some", 3)) for i in range(n)]
     assert namesakes(_frame(*rows), "name_key", ["tax_id", "domain"], 1)["values"].keys() == {"many"}
+
+
+@pytest.mark.parametrize(
+    ("levels", "why"),
+    [
+        ([{"told_apart_by": ["tax_id"]}], "needs frequency_of"),
+        (
+            [{"frequency_of": "name"}, {"frequency_of": "name", "told_apart_by": ["tax_id"]}],
+            "have one told_apart_by",
+        ),
+    ],
+)
+def test_rules_that_do_not_say_whose_frequency_counts_are_refused(
+    levels: list[dict[str, Any]], why: str
+) -> None:
+    given = LinkageSettings().organisation.model_dump()
+    missing, *_, other = given["comparisons"][0]["levels"]
+    named = [{"name": f"level_{i}", "when": "true", **level} for i, level in enumerate(levels)]
+    comparison = {**given["comparisons"][0], "levels": [missing, *named, other]}
+    with pytest.raises(ValueError, match=why):
+        KindRules(**{**given, "comparisons": [comparison]})
 
 
 def _firm(number: int, name: str, **more: Any) -> dict[str, Any]:
@@ -86,46 +107,6 @@ def test_a_name_alone_joins_where_nobody_else_bears_it(linked: Linkage) -> None:
     bearers = [entity[f"{i:04}"] for i in range(40)]
     assert len(set(bearers)) == 40
     assert entity["2000"] not in bearers
-
-
-def _holds(condition: str, left: dict[str, Any], right: dict[str, Any]) -> bool | None:
-    """What a condition of the rules is of two records."""
-    sides = {f"{name}_{side}": [v] for side, of in (("l", left), ("r", right)) for name, v in of.items()}
-    texts = {name: pl.List(pl.String) if "roots" in name else pl.String for name in sides}
-    with connection(LinkageSettings()) as con:
-        load(con, "pair", pl.DataFrame(sides, schema_overrides=texts))
-        (held,) = fetch(con, f"SELECT {condition} AS held FROM pair")["held"].to_list()
-    return None if held is None else bool(held)
-
-
-def _person(given: str | None, family: str, **more: Any) -> dict[str, Any]:
-    return {"given": given, "family": family, "given_roots": given and [given], **more}
-
-
-@pytest.mark.parametrize("given", [None, "kenneth"])
-def test_a_switchboard_joins_no_colleagues_of_whom_one_has_no_first_name(given: str | None) -> None:
-    """A condition with an empty name in it is true or false, not null: null would be the same as false."""
-    phone = next(c for c in LinkageSettings().person.comparisons if c.name == "phone")
-    more = {"phone_1": "+4930123456", "organisation": None, "domain": "acme.example", "street": None}
-    one, other = _person(given, "romano", **more), _person("hans", "lehmann", **more)
-    assert _holds(phone.levels[0].when, one, other) is True
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "is_alike"),
-    [
-        ("john.smith@abc.com", "john.smith@xyz.com", False),
-        ("john.smith@northwind.com", "jon.smith@northwnd.com", True),
-    ],
-)
-def test_one_spelling_of_a_name_at_two_companies_is_no_like_mailbox(
-    one: str, other: str, is_alike: bool
-) -> None:
-    email = next(c for c in LinkageSettings().person.comparisons if c.name == "email")
-    alike = next(level for level in email.levels if level.name == "alike")
-    assert _holds(alike.when, _person("john", "smith", email=one), _person("john", "smith", email=other)) is (
-        is_alike
-    )
 
 
 def test_a_value_that_no_model_lists_is_as_common_as_a_record_meets_it() -> None:
