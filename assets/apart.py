@@ -20,9 +20,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.early import BegunWork, Early, EarlyWorks
+from assets.early import BegunWork, Early, EarlyWorks, is_made
 from assets.resources import Run
-from crm_hygiene.beside import Beside, NotDoneBesideError, import_once
+from crm_hygiene.beside import Beside, NotDoneBesideError, import_once, tell_master
 from crm_hygiene.lake_tables import OPEN_TABLES
 from crm_hygiene.lease import check_held
 from crm_hygiene.night import Night
@@ -41,8 +41,9 @@ IMPORTED_ONCE = "assets.imported_once"
 # One for the next step, and one for a work ahead of its turn.
 _MOST_WAITING = 2
 
-LOG, TELL, RESULT, ERROR = "log", "tell", "result", "error"
-"""Kinds of what `assets.works.perform` tells: (level, text), a text, what Dagster is to get, an exception."""
+LOG, TELL, MADE, RESULT, ERROR = "log", "tell", "made", "result", "error"
+"""Kinds of what `assets.works.perform` tells: (level, text), a text, a step that has made its tables and is
+writing them, what Dagster is to get, an exception."""
 
 Work = Callable[[Night, logging.Logger], Iterator[Any]]
 Prepare = Callable[[str | None], None]
@@ -112,7 +113,7 @@ class StepProcesses:
     def _heard(self, message: tuple[str, Any]) -> None:
         table = published_table(message[1]) if message[0] == RESULT else None
         if table is not None:
-            self.early.is_published(table)
+            self.early.has_come(table)
 
     def results(self, process: Beside, name: str, night: Night, log: logging.Logger) -> Iterator[Any]:
         """What the step yields for Dagster, done in `process`; its log and progress come through here.
@@ -133,7 +134,7 @@ class StepProcesses:
                     self._waiting.append(self._new())
             run = Run.of(night, self._config_path)
             told = process.told_by(self._perform, run, name, meanwhile=self._meanwhile(name, night))
-            yield from _handed_on(told, name, log)
+            yield from _handed_on(self._noted(told), name, log)
             is_whole = True
         finally:
             OPEN_TABLES.forget()  # another process has written
@@ -142,17 +143,22 @@ class StepProcesses:
     def results_of(self, work: BegunWork, name: str, night: Night, log: logging.Logger) -> Iterator[Any]:
         """As `results`, of a work that was begun ahead of its turn."""
         try:
-            yield from _handed_on(work.told(self._meanwhile(name, night)), name, log)
+            yield from _handed_on(self._noted(work.told(self._meanwhile(name, night))), name, log)
         finally:
             OPEN_TABLES.forget()
             work.stop()
 
+    def _noted(self, told: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        for kind, content in told:
+            if kind == MADE:
+                self.early.has_come(is_made(content))
+            else:
+                yield kind, content
+
     def _meanwhile(self, name: str, night: Night) -> Callable[[], None]:
         def seen_to() -> None:
             check_held(night.config.lake_uri)
-            # Beside linkage and what follows, nothing is: memory is short there.
-            if self.early.concerns(name):
-                self.early.begin_next(night)
+            self.early.begin_next(night, name)
 
         return seen_to
 
@@ -222,6 +228,18 @@ def newly_stored_bytes(night: Night, tables: Iterable[str]) -> int:
     return stored_bytes(night, published)
 
 
+def tables_are_made(step: str) -> None:
+    """To be called where a step has made its tables and begins to write them."""
+    tell_master((MADE, step))
+
+
+def tables_are_live(tables: Iterable[str]) -> None:
+    """To be told of tables that this night leaves as they are."""
+    if _current:
+        for table in tables:
+            _current[-1].early.has_come(table)
+
+
 def is_begun_ahead(name: str) -> bool:
     """Whether a work was begun ahead of its turn, which is now: `done` then gives what comes of it."""
     return bool(_current) and _current[-1].early.is_begun(name)
@@ -246,13 +264,10 @@ def done(name: str, work: Work, night: Night, log: logging.Logger, reads: Callab
         results = processes.results(process, name, night, log)
     else:
         results = work(night, log)
-    if not early.concerns(name):
-        yield from results
-        return
-    early.begin_next(night)
+    early.begin_next(night, name)
     for result in results:
         yield result
         table = published_table(result)
         if table is not None:
-            early.is_published(table)
-            early.begin_next(night)
+            early.has_come(table)
+            early.begin_next(night, name)

@@ -33,13 +33,14 @@ def changes(
     publication: Publication | None,
     rows: int,
     fresh: pl.DataFrame | None = None,
+    gone: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Rows added, removed and changed since the table's last version, as numbers and as a sentence.
 
     `rows` is the row count of the live table, `fresh` the rows of it that were made in this night, where the
-    others are rows of the last version; rows are told apart by the table's key. A row of which
-    nothing but ageing columns differ did not change; where a table has `content_hash`, neither did a
-    row that only landed again.
+    others are rows of the last version, and `gone` the rows of that which are no more, so that it need
+    not be read; rows are told apart by the table's key. A row of which nothing but ageing columns differ did
+    not change; where a table has `content_hash`, neither did a row that only landed again.
     """
     if publication is None or not publication.is_changed:
         return _told(rows, 0, 0, 0, None)
@@ -51,18 +52,21 @@ def changes(
         before = _told_rows(lake, contract, version - 1, told_by)
         if before.is_empty():
             return _told(rows, rows, 0, 0, _last_night(lake, contract.table))
-        now, gone = _told_rows(lake, contract, version, told_by), 0
+        now, others = _told_rows(lake, contract, version, told_by), 0
     else:
-        fresh = fresh.select(contract.column_names)
-        replaced = _with_keys_of(lake.scan(contract, version - 1), contract, fresh)
+        fresh, others = fresh.select(contract.column_names), 0
+        if gone is None:
+            replaced = _with_keys_of(lake.scan(contract, version - 1), contract, fresh)
+            had = lake.scan(contract, version - 1).select(pl.len()).collect().item()
+            others = had - (rows - fresh.height) - replaced.height
+        else:
+            replaced = gone.select(contract.column_names)
         now, before = _hashed(fresh, contract, told_by), _hashed(replaced, contract, told_by)
-        had = lake.scan(contract, version - 1).select(pl.len()).collect().item()
-        gone = had - (rows - fresh.height) - replaced.height
     # Rows that are on both sides as they are say nothing; only the others are looked up by key.
     new, old = now.join(before, on=_BOTH, how="anti"), before.join(now, on=_BOTH, how="anti")
     differing = new.join(old, on="key", how="full", coalesce=False).select("key", "key_right")
     added = differing["key_right"].null_count()
-    removed = differing["key"].null_count() + gone
+    removed = differing["key"].null_count() + others
     changed = differing.drop_nulls()["key"]
     found = _told(rows, added, removed, len(changed), _last_night(lake, contract.table))
     if 0 < len(changed) <= _COLUMN_ROWS and not contract.table.startswith("landing."):

@@ -2,9 +2,9 @@
 
 Dagster runs one step after another, and many of them keep one core busy: a bank's statement is read for
 minutes, while nobody lands or conforms anything else. Works that read nothing but exports and landed tables
-may be begun before their turn comes: one at a time, and one more where the night waits for one that was. They
-commit what they make as they would in their turn; what they tell Dagster waits until then, and so does an
-error.
+may be begun before their turn comes, and so may some that follow linkage, beside a step that leaves a core
+and memory free: one at a time, and one more where the night waits for one that was. They commit what they
+make as they would in their turn; what they tell Dagster waits until then, and so does an error.
 
 A small night has errands instead (`assets.errands`), which compute and publish nothing. What does not belong
 here: which works these are (`assets.works`), and processes (`assets.apart`).
@@ -33,14 +33,22 @@ class Early:
 
     Attributes
     ----------
-    reads
-        tables that the night publishes before.
+    after
+        tables that the night publishes before, and steps that have made what they publish (`is_made`).
     is_worthwhile
-        whether there is something to do, and it is large; asked once they are published.
+        whether there is something to do, it is large, and there is room for it; asked once they have come.
+    beside
+        the step beside which it may be begun; None for those that may be begun beside each other.
     """
 
-    reads: frozenset[str]
+    after: frozenset[str]
     is_worthwhile: Callable[[Night], bool]
+    beside: str | None = None
+
+
+def is_made(step: str) -> str:
+    """That a step has made what it publishes and is writing it, which takes less memory than making it."""
+    return f"{step} is made"
 
 
 class BegunWork:
@@ -128,15 +136,11 @@ class EarlyWorks:
     """
 
     def __init__(self, early: Mapping[str, Early], begin: Callable[[Night, str], BegunWork | None]) -> None:
-        self._known = frozenset(early)
+        self._together = frozenset(name for name, work in early.items() if work.beside is None)
         self._left = dict(early)
         self._begin = begin
-        self._published: set[str] = set()
+        self._come: set[str] = set()
         self._begun: dict[str, BegunWork] = {}
-
-    def concerns(self, name: str) -> bool:
-        """Whether the work is one of these, whatever became of it."""
-        return name in self._known
 
     def is_begun(self, name: str) -> bool:
         """Whether the work was begun and its turn has not come yet."""
@@ -147,15 +151,15 @@ class EarlyWorks:
         self._left.pop(name, None)
         return self._begun.pop(name, None)
 
-    def is_published(self, table: str) -> None:
-        """To be told of each table that is live; from any thread."""
-        self._published.add(table)
+    def has_come(self, what: str) -> None:
+        """To be told of each table that is live and of `is_made` of each step; from any thread."""
+        self._come.add(what)
 
-    def begin_next(self, night: Night) -> None:
-        """Begin the next work that can be, unless one whose turn is yet to come is still under way."""
+    def begin_next(self, night: Night, beside: str) -> None:
+        """Begin the next work that can be beside the one named, unless one before its turn is under way."""
         if any(work.is_under_way for work in self._begun.values()):
             return
-        for name in [name for name, early in self._left.items() if early.reads <= self._published]:
+        for name in [n for n, early in self._left.items() if self._can_begin(early, beside)]:
             if not self._is_worthwhile(name, night):
                 del self._left[name]
                 continue
@@ -164,6 +168,10 @@ class EarlyWorks:
                 del self._left[name]
                 self._begun[name] = begun
             return
+
+    def _can_begin(self, early: Early, beside: str) -> bool:
+        may_be = beside in self._together if early.beside is None else beside == early.beside
+        return may_be and early.after <= self._come
 
     def _is_worthwhile(self, name: str, night: Night) -> bool:
         # What is wrong with a work is told in its turn.

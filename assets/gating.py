@@ -60,7 +60,7 @@ class BegunGate:
     Attributes
     ----------
     brought
-        the fresh rows, if the rows are a revision.
+        the fresh rows, if the rows are a revision; `gone` those that it leaves out, if it tells them.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class BegunGate:
     ) -> None:
         self.contract = contract
         self.brought: pl.DataFrame | None = None
+        self.gone: pl.DataFrame | None = None
         self._given: tuple[pl.DataFrame, pl.Series | None] | None = (frame, fresh)
         self._when = (night.run_id, night.started_at)
         self._answer: Future[GateResult] | None = None
@@ -93,7 +94,10 @@ def are_gates_beside() -> bool:
 
 @dataclass
 class Gated:
-    """One table after its gate; `fresh` are the rows a revision brought, where it refused none."""
+    """One table after its gate.
+
+    `fresh` are the rows a revision brought, where it refused none, `gone` those that it leaves out.
+    """
 
     contract: Contract
     frames: list[pl.DataFrame]
@@ -101,6 +105,7 @@ class Gated:
     results: pl.DataFrame
     is_stopped: bool
     fresh: pl.DataFrame | None = None
+    gone: pl.DataFrame | None = None
 
 
 def _summed(results: list[pl.DataFrame], passed: int = 0) -> pl.DataFrame:
@@ -154,6 +159,7 @@ def begin_gate(night: Night, contract: Contract, table: pl.DataFrame | Revision)
     begun = BegunGate(night, contract, *_staged(contract, table))
     if isinstance(table, Revision):
         begun.brought = contract.shape(table.fresh)
+        begun.gone = table.gone
     return begun
 
 
@@ -166,7 +172,7 @@ def end_gate(night: Night, begun: BegunGate, again: Again | None) -> Gated:
             frames.append(fallback.clean)
             stopped = fallback.is_stopped
     brought = None if any(part.height for part in quarantined) else begun.brought
-    return Gated(contract, frames, quarantined, result.results, stopped, brought)
+    return Gated(contract, frames, quarantined, result.results, stopped, brought, begun.gone)
 
 
 def _next_best(

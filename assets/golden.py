@@ -19,7 +19,7 @@ from crm_hygiene.made_from import state_at, versions_made_from
 from crm_hygiene.night import Night
 from crm_hygiene.privacy.memory import memory_of
 from crm_hygiene.progress import tell
-from crm_hygiene.revision import Revision, StreamedRevision
+from crm_hygiene.revision import StreamedRevision
 from crm_hygiene.spill import PutBy
 
 READS = (
@@ -262,9 +262,9 @@ def _revised(night: Night) -> Tables | None:
     tell(f"golden: {people:,} people and {organisations:,} organisations are reached by what changed")
     night.say(revised.notes)
     return {
-        **{table: Revision(kept, fresh) for table, (kept, fresh) in revised.tables.items()},
+        **revised.tables,
         "golden.activities": StreamedRevision(revised.activities.kept(), revised.activities.fresh()),
-        "golden.provenance": StreamedRevision(revised.kept_provenance, revised.fresh_provenance),
+        "golden.provenance": revised.provenance,
     }
 
 

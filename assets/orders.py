@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time
 import dagster as dg
 
 from assets.publication import Step, Tables, step_asset
+from assets.turns import Turn
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.cash.orders import check_orders, inventory_movements
 from crm_hygiene.contract import contract_of
@@ -83,6 +84,7 @@ def order_steps() -> list[Step]:
             tables=("reconciled.inventory_movements",),
             reads=INVENTORY_READS,
             compute=_move,
+            turn=Turn.BESIDE_ANOTHER,
             column_sources={"reconciled.inventory_movements": ("conformed.reservations",)},
         ),
     ]

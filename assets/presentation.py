@@ -159,16 +159,20 @@ def _models(lake: Lake, contract: Contract) -> dict[str, Any]:
 
 
 def table_metadata(
-    lake: Lake, contract: Contract, publication: Publication | None, fresh: pl.DataFrame | None = None
+    lake: Lake,
+    contract: Contract,
+    publication: Publication | None,
+    fresh: pl.DataFrame | None = None,
+    gone: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """What the night changed, a preview, row count, Delta version and address of the live table.
 
-    Without a publication the table is as it was; `fresh` as of `changes`.
+    Without a publication the table is as it was; `fresh` and `gone` as of `changes`.
     """
     standing = lake.statistics(contract.table) if publication is None else publication
     rows, version = (0, None) if standing is None else (standing.row_count, standing.version)
     return {
-        **changes(lake, contract, publication, rows, fresh),
+        **changes(lake, contract, publication, rows, fresh, gone),
         "preview": dg.MetadataValue.md(preview(contract, lake.scan(contract).head(PREVIEW_ROWS).collect())),
         "dagster/row_count": rows,
         "dagster/uri": lake.table_uri(contract.table),

@@ -18,7 +18,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.apart import done, is_begun_ahead, stored_bytes
+from assets.apart import done, is_begun_ahead, stored_bytes, tables_are_live, tables_are_made
 from assets.check_words import check_description, check_metadata
 from assets.errands import done_ahead
 from assets.gate_log import gate_log
@@ -244,11 +244,8 @@ def _publish_parts(
     again: Again | None,
     metadata: dict[str, str],
     is_untold: bool,
-) -> tuple[Publication, pl.DataFrame, pl.DataFrame | None]:
-    """Gate and publish a table part by part; a part that is stopped aborts the one commit.
-
-    Returns its results, and the fresh rows of a revision.
-    """
+) -> "_Live":
+    """Gate and publish a table part by part; a part that is stopped aborts the one commit."""
     if isinstance(table, StreamedRevision):
         gated = GatedParts(night, contract, table.kept, table.fresh, again, is_untold)
         gated.brought = [contract.empty()]
@@ -256,7 +253,11 @@ def _publish_parts(
         gated = GatedParts(night, contract, (), table, again, is_untold)
     # Rows that are the same need not make the steps run again that read them.
     publication = night.lake.publish_parts(contract, gated, metadata, tells_content=not is_untold)
-    return publication, gated.found, None if gated.brought is None else pl.concat(gated.brought)
+    fresh = None if gated.brought is None else pl.concat(gated.brought)
+    gone = table.gone if isinstance(table, StreamedRevision) else None
+    return _Live(
+        contract, publication, gated.found, fresh, None if gone is None else gone.rows(contract.empty())
+    )
 
 
 def _check_results(contract: Contract, results: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
@@ -309,6 +310,7 @@ def run_step(
     inputs = step.inputs(night)
     if step.is_current(night, inputs):
         log.info(f"{', '.join(step.tables)}: inputs unchanged since the last night, nothing to do")
+        tables_are_live(step.tables)
         yield from _unchanged(night, step)
         return
     staged: Staged | None = done_ahead(step.name)
@@ -357,6 +359,7 @@ def make_tables(
             _NOT_PUBLISHED + " | ".join(f"{g.contract.table}: {failures(g.results)}" for g in stopped),
             allow_retries=False,
         )
+    tables_are_made(step.name)
     try:
         # What is told of a table reads it; the next one is written meanwhile.
         with closing(ahead(_published(night, step, gates, parts, inputs, models))) as published:
@@ -369,7 +372,7 @@ def make_tables(
                 yield dg.MaterializeResult(
                     asset_key=asset_key(table),
                     metadata={
-                        **table_metadata(night.lake, live.contract, publication, live.fresh),
+                        **table_metadata(night.lake, live.contract, publication, live.fresh, live.gone),
                         **step.figures_of(night, table),
                         **where_to_look(night, live.contract),
                     },
@@ -383,12 +386,13 @@ def make_tables(
 
 @dataclass(frozen=True)
 class _Live:
-    """A table just published: what its gate found, and the rows that were made if it is a revision."""
+    """A table just published: what its gate found; of a revision the rows made, and those that are gone."""
 
     contract: Contract
     publication: Publication
     results: pl.DataFrame
     fresh: pl.DataFrame | None
+    gone: pl.DataFrame | None
 
 
 class _StoppedInPartsError(Exception):
@@ -418,17 +422,18 @@ def _published(
         metadata = step.metadata(night, table, inputs, models)
         if table in gates:
             gated = gates.pop(table)
-            results, fresh = gated.results, gated.fresh
             publication = night.lake.publish(contract, pl.concat(gated.frames), metadata)
+            live = _Live(contract, publication, gated.results, gated.fresh, gated.gone)
             del gated
         else:
             try:
-                publication, results, fresh = _publish_parts(
+                live = _publish_parts(
                     night, contract, parts.pop(table), step.again, metadata, table in step.untold
                 )
             except GateStopped as stop:
                 raise _StoppedInPartsError(table, stop) from stop
-        yield _Live(contract, publication, results, fresh)
+        yield live
+        del live
 
 
 def _tell_of(table: str, given: pl.DataFrame | Revision) -> None:

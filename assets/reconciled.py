@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets.publication import Step, Tables, step_asset
+from assets.turns import Turn
 from crm_hygiene.asof import latest_landing
 from crm_hygiene.cash import Books, reconcile
 from crm_hygiene.cash.entries import INVOICE_COLUMNS, PAYMENT_COLUMNS
@@ -82,6 +83,7 @@ def reconciled_steps() -> list[Step]:
             tables=TABLES,
             reads=READS,
             compute=_compute,
+            turn=Turn.BESIDE_ANOTHER,
             column_sources={
                 "reconciled.invoices": ("conformed.invoices",),
                 "reconciled.payments": ("conformed.payments",),

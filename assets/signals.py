@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.publication import Step, Tables, step_asset
+from assets.turns import Turn
 from crm_hygiene.asof import latest_seen
 from crm_hygiene.contract import contract_of
 from crm_hygiene.night import Night
@@ -33,6 +34,7 @@ def signals_steps() -> list[Step]:
             tables=("signals.lead_scores", "signals.relationship_strength"),
             reads=READS,
             compute=_compute,
+            turn=Turn.BESIDE_ANOTHER,
             made_from={"signals.relationship_strength": ("golden.contacts", "golden.activities")},
             column_sources={
                 "signals.lead_scores": ("golden.contacts",),

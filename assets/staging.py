@@ -77,7 +77,7 @@ def _held(table: Table) -> Table:
     if isinstance(table, pl.DataFrame | Revision):
         return table
     if isinstance(table, StreamedRevision):
-        return StreamedRevision(list(table.kept), list(table.fresh))
+        return StreamedRevision(list(table.kept), list(table.fresh), table.gone)
     return list(table)
 
 

@@ -21,7 +21,7 @@ import dagster as dg
 from assets.apart import ERROR, LOG, RESULT, TELL, Work, is_large, stored_bytes
 from assets.audit import CATALOG_WORK, replaced_catalog
 from assets.conformed import conformed_steps
-from assets.early import Early
+from assets.early import Early, is_made
 from assets.golden import golden_step
 from assets.landing import landed, landing_turn, landing_work, new_bytes
 from assets.linked import linked_steps
@@ -37,16 +37,22 @@ from assets.writeback import writeback_step
 from crm_hygiene.beside import tell_master
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import HygieneError
+from crm_hygiene.free_memory import free_bytes
 from crm_hygiene.lake_tables import OPEN_TABLES
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night, mappings_of
 from crm_hygiene.progress import LOGGER
 from expectations.engine import prepare_gates
 
+# Steps that may be done while another one writes what it has made, which keeps one core and less memory busy.
+_BESIDE = {"reconcile": "golden", "move_inventory": "plan_writeback", "signal": "plan_writeback"}
 
-def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
-    """Every work that may be large, by its name."""
-    steps = [
+# A step holds at most so many times the bytes that it reads as stored: reconciling a million people 16 times.
+_HELD_OF_STORED = 16
+
+
+def _steps(mappings: dict[str, Mapping]) -> list[Step]:
+    return [
         *conformed_steps(mappings),
         *linked_steps(),
         stewardship_step(),
@@ -57,9 +63,13 @@ def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
         *signals_steps(),
         writeback_step(),
     ]
+
+
+def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
+    """Every work that may be large, by its name."""
     return {
         **{landing_work(mapping): partial(landed, mapping=mapping) for mapping in mappings.values()},
-        **{step.name: partial(make_tables, step=step) for step in steps},
+        **{step.name: partial(make_tables, step=step) for step in _steps(mappings)},
         SOURCES_WORK: measured_sources,
         METRICS_WORK: measured_entities,
         CATALOG_WORK: replaced_catalog,
@@ -67,7 +77,11 @@ def works(mappings: dict[str, Mapping]) -> dict[str, Work]:
 
 
 def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
-    """Works that read nothing but exports and landed tables: they may be begun ahead of their turn."""
+    """Works that may be begun ahead of their turn.
+
+    Some read nothing but exports and landed tables; some may be done while a step writes, where there is
+    memory.
+    """
 
     landing_bytes: dict[str, int] = {}
 
@@ -92,8 +106,29 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
         (step.turn, step.name, Early(frozenset(step.all_reads), partial(has_much_to_do, step=step)))
         for step in conformed_steps(mappings)
     ]
+    steps = _steps(mappings)
+    published = {table for step in steps for table in step.tables}
+    found += [
+        (
+            step.turn,
+            step.name,
+            Early(
+                frozenset([*published.intersection(step.reads), is_made(_BESIDE[step.name])]),
+                lambda night, step=step: has_much_to_do(night, step) and _has_room(night, step),  # type: ignore[misc]
+                beside=_BESIDE[step.name],
+            ),
+        )
+        for step in steps
+        if step.name in _BESIDE
+    ]
     found.sort(key=lambda work: -work[0])  # as their turns come
     return {name: early for _, name, early in found}
+
+
+def _has_room(night: Night, step: Step) -> bool:
+    """Whether memory is left for a step and as much again for the one beside it."""
+    free = free_bytes()
+    return free is not None and 2 * _HELD_OF_STORED * stored_bytes(night, step.reads) <= free
 
 
 @lru_cache(maxsize=1)

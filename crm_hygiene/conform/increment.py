@@ -20,7 +20,7 @@ from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
-from crm_hygiene.revision import Revision, StreamedRevision, slices
+from crm_hygiene.revision import Gone, Revision, StreamedRevision, slices
 
 _RECORD = ["source", "record_id"]
 
@@ -62,18 +62,21 @@ def conform_changes(
         if records.len():
             touched.append(pl.DataFrame({"source": mapping.source, "record_id": records}))
             again.append((mapping, records))
-    anew = pl.concat([contract.empty().select(_RECORD), *touched]).lazy()
+    anew = pl.concat([contract.empty().select(_RECORD), *touched]).with_columns(is_told=pl.lit(value=True))
+    gone = Gone()
 
     def kept(live: pl.LazyFrame) -> pl.DataFrame:
-        stays = live.filter(~pl.col("source").is_in(whole))
-        return stays.join(anew, on=_RECORD, how="anti").collect()
+        rows = live.collect()
+        told = rows.select(_RECORD).join(anew, on=_RECORD, how="left", maintain_order="left")
+        return gone.split(rows, told["is_told"].is_null() & ~rows["source"].is_in(whole))
 
     live = night.lake.scan(contract)
     if is_streamed(night, table):
-        return StreamedRevision(
-            map(kept, slices(live, _KEPT_ROWS)), conform_sources_in_parts(night, contract, again)
-        )
-    return Revision(kept(live), pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
+        parts = conform_sources_in_parts(night, contract, again)
+        return StreamedRevision(map(kept, slices(live, _KEPT_ROWS)), parts, gone)
+    stays = kept(live)
+    made = pl.concat([contract.empty(), *conform_sources(night, contract, again)])
+    return Revision(stays, made, gone.rows(contract.empty()))
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:

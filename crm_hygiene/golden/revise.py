@@ -8,7 +8,7 @@ live rows. Either way the tables equal those of `build_golden`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,8 +26,8 @@ from crm_hygiene.golden.persons import build_persons
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.quality_score import uniqueness
 from crm_hygiene.golden.reach import Resolved, touched_organisations, touched_people
-from crm_hygiene.revision import slices
-from crm_hygiene.spill import gathered
+from crm_hygiene.revision import Gone, Revision, StreamedRevision, slices
+from crm_hygiene.spill import PutBy, gathered
 from crm_hygiene.survivorship.pins import pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
 
@@ -69,21 +69,20 @@ class RevisedGolden:
     Attributes
     ----------
     tables
-        table -> kept and fresh rows; all golden tables but provenance and activities.
+        all golden tables but provenance and activities.
     activities
         golden.activities.
-    kept_provenance, fresh_provenance
-        frames of golden.provenance, made as they are iterated, once.
+    provenance
+        golden.provenance, its frames made as they are iterated, once.
     touched
         how many person and organisation entities were built.
     notes
         lines a steward should read after the night.
     """
 
-    tables: dict[str, tuple[pl.DataFrame, pl.DataFrame]]
+    tables: dict[str, Revision]
     activities: Compared
-    kept_provenance: Iterable[pl.DataFrame]
-    fresh_provenance: Provenance
+    provenance: StreamedRevision
     touched: tuple[int, int]
     notes: tuple[str, ...]
 
@@ -180,16 +179,15 @@ def revise_golden(
         size,
     )
     tables = {
-        "golden.contacts": (live["golden.contacts"].filter(~is_person).collect(), gathered(persons.rows)),
-        "golden.accounts": (live["golden.accounts"].filter(~is_firm).collect(), gathered(firms.rows)),
-        "golden.relationships": (
-            live["golden.relationships"]
-            .filter(~pl.col("person_entity_id").is_in(persons_touched.implode()))
-            .collect(),
-            gathered(persons.relationships),
+        "golden.contacts": _revised(live["golden.contacts"], is_person, persons.rows),
+        "golden.accounts": _revised(live["golden.accounts"], is_firm, firms.rows),
+        "golden.relationships": _revised(
+            live["golden.relationships"],
+            pl.col("person_entity_id").is_in(persons_touched.implode()),
+            persons.relationships,
         ),
     }
-    whole = {table: pl.concat(parts) for table, parts in tables.items()}
+    whole = {table: pl.concat([found.kept, found.fresh]) for table, found in tables.items()}
     tied = tie_people(interactions, here.people, here.living_people, systems)
     inquiries = follow_inquiries(
         live_leads(now.people, here.living_people),
@@ -224,15 +222,19 @@ def revise_golden(
     return RevisedGolden(
         tables={**tables, **{t: _against(live[t].collect(), frame) for t, frame in compared.items()}},
         activities=Compared(live["golden.activities"], activities),
-        kept_provenance=_kept(live[PROVENANCE], is_person, is_firm),
-        fresh_provenance=Provenance(
-            chosen=(
-                *(("contacts", choices) for choices in persons.choices),
-                *(("accounts", choices) for choices in firms.choices),
+        provenance=_revised_provenance(
+            live[PROVENANCE],
+            is_person,
+            is_firm,
+            Provenance(
+                chosen=(
+                    *(("contacts", choices) for choices in persons.choices),
+                    *(("accounts", choices) for choices in firms.choices),
+                ),
+                stated=tuple(frame.filter(is_person) for frame in consent.provenance),
+                rules=rules,
+                as_of=as_of,
             ),
-            stated=tuple(frame.filter(is_person) for frame in consent.provenance),
-            rules=rules,
-            as_of=as_of,
         ),
         touched=(persons_touched.len(), firms_touched.len()),
         notes=night_notes(inquiries.states, inquiries.leads, tied, consent, problems["hierarchy_problem"]),
@@ -244,15 +246,31 @@ def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool
     return touched.len() > _MOST_TOUCHED * known
 
 
-def _against(live: pl.DataFrame, table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of a table that the live version has as well, and those it has not."""
-    is_kept = table.hash_rows(seed=0).is_in(live.hash_rows(seed=0).implode())
-    return table.filter(is_kept), table.filter(~is_kept)
+def _revised(live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy]) -> Revision:
+    """The live rows that are not touched, and what was built of the others."""
+    rows = live.collect()
+    touched = rows.select(touched=is_touched)["touched"]
+    return Revision(rows.filter(~touched), gathered(built), rows.filter(touched))
 
 
-def _kept(provenance: pl.LazyFrame, is_person: pl.Expr, is_firm: pl.Expr) -> Iterator[pl.DataFrame]:
-    """Provenance of the entities that were not touched, in parts."""
+def _against(live: pl.DataFrame, table: pl.DataFrame) -> Revision:
+    """A table that was made whole: rows that the live version has as well, and those it has not."""
+    was, found = live.hash_rows(seed=0), table.hash_rows(seed=0)
+    is_kept = found.is_in(was.implode())
+    return Revision(table.filter(is_kept), table.filter(~is_kept), live.filter(~was.is_in(found.implode())))
+
+
+def _revised_provenance(
+    live: pl.LazyFrame, is_person: pl.Expr, is_firm: pl.Expr, fresh: Provenance
+) -> StreamedRevision:
+    """Provenance of the entities that were not touched, in parts, and that of the others."""
     table = pl.col("table_name")
-    is_touched = ((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm)
-    for part in slices(provenance, _KEPT_ROWS):
-        yield part.filter(~is_touched).collect()
+    stays = ~(((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm))
+    gone = Gone()
+
+    def kept() -> Iterator[pl.DataFrame]:
+        for part in slices(live, _KEPT_ROWS):
+            rows = part.collect()
+            yield gone.split(rows, rows.select(stays=stays)["stays"])
+
+    return StreamedRevision(kept(), fresh, gone)

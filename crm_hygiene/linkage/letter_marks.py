@@ -62,6 +62,41 @@ def _bits() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 _BIT_OF = _bits()
+_ANY_DIGIT = int(sum(_BIT_OF[digit] for digit in _DIGITS))
+
+# Digits are counted in six bits each, ten of them in one number.
+_FIELD_BITS = 6
+_MOST_IN_FIELD = (1 << _FIELD_BITS) - 1
+_FIELD_OF = np.zeros(256, dtype=np.int64)
+for _place, _digit in enumerate(_DIGITS):
+    _FIELD_OF[_digit] = 1 << (_FIELD_BITS * _place)
+
+
+def _bytes_of(texts: pl.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The bytes of all texts one after another, and where each text begins; none of them is empty or null."""
+    arrow = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offsets, data = arrow.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[arrow.offset : arrow.offset + len(arrow) + 1]
+    return np.frombuffer(data, dtype=np.uint8)[ends[0] : ends[-1]], ends[:-1] - ends[0]
+
+
+def _digits_twice(letters: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The bits of the digits that each text has twice or more often.
+
+    All digits of a text are counted in one number, in a field of its own each; what a text has too often for
+    a field is cut off before, and counts as the most it can hold.
+    """
+    counted = np.add.reduceat(_FIELD_OF[letters], starts)
+    lengths = np.diff(np.append(starts, len(letters)))
+    for row in np.flatnonzero(lengths > _MOST_IN_FIELD):
+        text = letters[starts[row] : starts[row] + lengths[row]]
+        times = [min(int((text == digit).sum()), _MOST_IN_FIELD) for digit in _DIGITS]
+        counted[row] = sum(n << (_FIELD_BITS * place) for place, n in enumerate(times))
+    found = np.zeros(len(starts), dtype=np.int64)
+    for place in range(len(_DIGITS)):
+        is_twice = (counted >> (_FIELD_BITS * place)) & _MOST_IN_FIELD > 1
+        found |= is_twice.astype(np.int64) << (len(_LETTERS) + len(_DIGITS) + place)
+    return found
 
 
 def letter_marks(texts: pl.Series) -> pl.DataFrame:
@@ -79,15 +114,10 @@ def letter_marks(texts: pl.Series) -> pl.DataFrame:
     start = np.zeros(len(texts), dtype=np.int16)
     present = texts.filter(filled)
     if len(present):
-        letters = np.frombuffer("".join(present.to_list()).encode(), dtype=np.uint8)
-        ends = np.cumsum(sizes.filter(filled).to_numpy())
-        starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])
+        letters, starts = _bytes_of(present)
         found = np.bitwise_or.reduceat(_BIT_OF[letters], starts)
-        for place, digit in enumerate(_DIGITS, start=len(_LETTERS) + len(_DIGITS)):
-            if not (found & _BIT_OF[digit]).any():
-                continue
-            twice = np.add.reduceat((letters == digit).astype(np.int16), starts) > 1
-            found |= twice.astype(np.int64) << place
+        if (found & _ANY_DIGIT).any():
+            found |= _digits_twice(letters, starts)
         marks[filled.to_numpy()] = found
         start[filled.to_numpy()] = letters[starts]
     is_missing = texts.is_null()

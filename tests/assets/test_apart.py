@@ -17,12 +17,12 @@ import dagster as dg
 import pytest
 
 from assets import apart
-from assets.apart import StepProcesses, done, steps_apart
+from assets.apart import StepProcesses, done, steps_apart, tables_are_made
 from assets.resources import Run
 from assets.works import perform as perform_work
 from assets.works import works
 from crm_hygiene import lease
-from crm_hygiene.beside import Beside
+from crm_hygiene.beside import MEANWHILE_SECONDS, Beside
 from crm_hygiene.config import Config
 from crm_hygiene.errors import GateStopped, HygieneError, LakeError
 from crm_hygiene.lake import Lake
@@ -69,6 +69,14 @@ def _greedy(night: Night, log: logging.Logger) -> Iterator[Any]:
     yield os.getpid()
 
 
+def _writing(night: Night, log: logging.Logger) -> Iterator[Any]:
+    yield "first table"
+    time.sleep(1.5 * MEANWHILE_SECONDS)  # the night looks around now and then
+    tables_are_made("writing")
+    time.sleep(1.5 * MEANWHILE_SECONDS)
+    yield "second table"
+
+
 _KEPT: list[bytearray] = []
 
 
@@ -96,7 +104,7 @@ def perform(run: Run, name: str) -> None:
 
     module._works = lambda _: {  # type: ignore[assignment]
         work.__name__.removeprefix("_"): work
-        for work in (_pid, _talkative, _raising, _killed, _endless, _greedy)
+        for work in (_pid, _talkative, _raising, _killed, _endless, _greedy, _writing)
     }
     perform_work(run, name)
 

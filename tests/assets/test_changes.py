@@ -74,5 +74,9 @@ def test_fresh_rows_tell_the_same_as_all_rows(lake: Lake) -> None:
     whole = changes(lake, ACCOUNTS, publication, 4)
     assert [whole[name] for name in COUNTS] == [1, 1, 2]
     assert changes(lake, ACCOUNTS, publication, 4, rows(ACCOUNTS, *after)) == whole
+    before = lake.read(ACCOUNTS, publication.version - 1).filter(pl.col("entity_id") != "3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "scan", lambda *_: pytest.fail("read"))  # who is told what is gone reads nothing
+        assert changes(lake, ACCOUNTS, publication, 4, rows(ACCOUNTS, *after), before) == whole
     gone = lake.publish(ACCOUNTS, rows(ACCOUNTS, *kept), {"run_id": "a", "inputs": "3"})
     assert changes(lake, ACCOUNTS, gone, 1, ACCOUNTS.empty())["rows removed"] == 3

@@ -17,10 +17,10 @@ from test_apart import night as night
 
 from assets import apart
 from assets.apart import StepProcesses, done, is_begun_ahead, steps_apart
-from assets.early import BegunWork, Early, EarlyWorks
+from assets.early import BegunWork, Early, EarlyWorks, is_made
 from assets.job import JOB, build_defs
 from assets.landing import landing_work
-from assets.works import early_works
+from assets.works import _has_room, _steps, early_works
 from crm_hygiene.config import Config
 from crm_hygiene.errors import LakeError
 from crm_hygiene.night import Night, mappings_of
@@ -42,36 +42,65 @@ def _works(**reads: set[str]) -> tuple[EarlyWorks, dict[str, _Work]]:
         begun[name] = _Work()
         return begun[name]
 
-    return EarlyWorks({n: Early(frozenset(r), _always) for n, r in reads.items()}, begin), begun
+    early = {n: Early(frozenset(r), _always) for n, r in reads.items()}
+    return EarlyWorks({**early, "here": Early(frozenset({"never"}), _always)}, begin), begun
 
 
 def test_works_begin_once_what_they_read_is_there_one_ahead_at_a_time(night: Night) -> None:
     works, begun = _works(first=set(), second=set(), people={"a", "b"}, third=set())
-    works.begin_next(night)
-    works.begin_next(night)
+    works.begin_next(night, "here")
+    works.begin_next(night, "here")
     assert list(begun) == ["first"]
     assert works.take("first") is begun["first"]  # the night waits for it: another one may begin
-    works.begin_next(night)
+    works.begin_next(night, "here")
     assert list(begun) == ["first", "second"]
-    works.is_published("a")
+    works.has_come("a")
     works.take("people")
-    works.is_published("b")
+    works.has_come("b")
     begun["second"].is_under_way = False
-    works.begin_next(night)
+    works.begin_next(night, "here")
     assert list(begun) == ["first", "second", "third"]  # the turn of people had come
     assert works.is_begun("second")
-    assert works.concerns("people")
-    assert not works.concerns("link")
 
 
 def test_what_waits_for_a_table_begins_when_it_is_published(night: Night) -> None:
     works, begun = _works(people={"a", "b"})
     for table in ("a", "b"):
-        works.begin_next(night)
+        works.begin_next(night, "here")
         assert not begun
-        works.is_published(table)
-    works.begin_next(night)
+        works.has_come(table)
+    works.begin_next(night, "here")
     assert list(begun) == ["people"]
+
+
+def test_some_begin_only_beside_one_step_when_it_is_made(night: Night) -> None:
+    begun = []
+    works = EarlyWorks(
+        {"reconcile": Early(frozenset({"a", is_made("golden")}), _always, beside="golden")},
+        lambda _, name: begun.append(name) or _Work(),  # type: ignore[func-returns-value, arg-type]
+    )
+    works.has_come("a")
+    works.begin_next(night, "golden")
+    works.has_come(is_made("golden"))
+    for step in ("link", "reconcile", "plan_writeback"):
+        works.begin_next(night, step)
+    assert not begun
+    works.begin_next(night, "golden")
+    assert begun == ["reconcile"]
+
+
+def test_a_step_begins_another_while_it_writes(night: Night, log: logging.Logger) -> None:
+    early = {"pid": Early(frozenset({is_made("writing")}), _always, beside="writing")}
+    processes = StepProcesses("hygiene.yaml", _prepare, perform, early)
+    with steps_apart(processes):
+        told = done("writing", _here, night, log, lambda: apart.LARGE_BYTES)
+        assert next(told) == "first table"
+        assert not is_begun_ahead("pid")
+        assert next(told) == "second table"
+        assert is_begun_ahead("pid")
+        told.close()  # type: ignore[attr-defined]
+        ((_, pid),) = done("pid", _here, night, log, lambda: 0)
+    assert pid != os.getpid()
 
 
 def test_small_works_and_those_that_cannot_tell_wait_for_their_turn(night: Night) -> None:
@@ -85,11 +114,15 @@ def test_small_works_and_those_that_cannot_tell_wait_for_their_turn(night: Night
         raise LakeError("the lake cannot be read")
 
     works = EarlyWorks(
-        {"small": Early(frozenset(), small), "unsure": Early(frozenset(), unsure)},
+        {
+            "small": Early(frozenset(), small),
+            "unsure": Early(frozenset(), unsure),
+            "here": Early(frozenset({"never"}), _always),
+        },
         lambda *_: pytest.fail("begun"),
     )
-    works.begin_next(night)
-    works.begin_next(night)
+    works.begin_next(night, "here")
+    works.begin_next(night, "here")
     assert len(asked) == 1
     assert works.take("small") is None
 
@@ -127,7 +160,7 @@ def test_what_a_work_tells_waits_for_its_turn(
         assert not is_begun_ahead("talkative")
     assert [type(result).__name__ for result in results] == ["MaterializeResult", "AssetCheckResult"]
     assert "about to read" in caplog.text
-    assert processes.early._published == {"landing.here", "golden.contacts"}
+    assert processes.early._come == {"landing.here", "golden.contacts"}
 
 
 @pytest.mark.parametrize(
@@ -192,11 +225,30 @@ def test_sources_and_conformed_tables_may_be_early_in_the_order_of_their_turns()
     assert set(order[: len(first)]) == first
     assert set(order[len(first) : len(first) + 2]) == of_linkage
     assert set(order[len(first) + 2 : len(landing) + 2]) == set(landing) - first
-    assert not any(early[name].reads for name in landing)
-    for name in early.keys() - set(landing):
-        assert early[name].reads
-        assert early[name].reads <= set(landing)
+    assert not any(early[name].after for name in landing)
+    beside = {name: work.beside for name, work in early.items() if work.beside is not None}
+    assert set(order[-len(beside) :]) == set(beside)
+    for name in early.keys() - set(landing) - set(beside):
+        assert early[name].after
+        assert early[name].after <= set(landing)
     assert "link" not in early
+    steps = {step.name: step for step in _steps(mappings)}
+    tables = {table for step in steps.values() for table in step.tables}
+    for name, other in beside.items():
+        assert is_made(other) in early[name].after
+        assert early[name].after - {is_made(other)} <= tables & set(steps[name].reads)
+        assert steps[other].turn > steps[name].turn  # or its turn would come first
+        assert not set(steps[other].reads) & set(steps[name].tables)
+
+
+def test_a_step_is_done_beside_another_only_where_there_is_memory_for_both(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = next(step for step in _steps(mappings_of(Config())) if step.name == "signal")
+    monkeypatch.setattr("assets.works.stored_bytes", lambda *_: 1_000)
+    for free, has_room in ((32_000, True), (31_999, False), (None, False)):
+        monkeypatch.setattr("assets.works.free_bytes", lambda free=free: free)
+        assert _has_room(night, step) is has_room
 
 
 @pytest.mark.parametrize(

@@ -206,17 +206,28 @@ def revised(one: dict[str, Rows], other: dict[str, Rows], live: Golden, size: in
     return found
 
 
-def assert_equal(found: RevisedGolden, expected: Golden) -> None:
+def assert_equal(found: RevisedGolden, expected: Golden, live: Golden) -> None:
     for table in TABLES:
         contract = contract_of(f"golden.{table}")
-        parts = found.tables.get(contract.table)
-        if parts is None:
-            parts = (*found.activities.kept(), *found.activities.fresh())
-        both = pl.concat([contract.empty(), *parts]).sort(contract.key)
+        none, revision = contract.empty(), found.tables.get(contract.table)
+        if revision is None:
+            parts = [*found.activities.kept(), *found.activities.fresh()]
+        else:
+            parts = [revision.kept, revision.fresh]
+            assert revision.gone is not None
+            before = pl.concat([none, revision.kept, revision.gone]).sort(contract.key)
+            assert_frame_equal(before, live.table(table), check_exact=True)
+        both = pl.concat([none, *parts]).sort(contract.key)
         assert_frame_equal(both, expected.table(table), check_exact=True)
     contract = contract_of("golden.provenance")
-    both = pl.concat([contract.empty(), *found.kept_provenance, *found.fresh_provenance]).sort(contract.key)
+    kept = pl.concat([contract.empty(), *found.provenance.kept])
+    both = pl.concat([kept, *found.provenance.fresh]).sort(contract.key)
     assert_frame_equal(both, expected.provenance.collect(), check_exact=True)
+    assert found.provenance.gone is not None
+    gone = found.provenance.gone.rows(contract.empty())
+    assert gone is not None
+    before = pl.concat([kept, gone]).sort(contract.key)
+    assert_frame_equal(before, live.provenance.collect(), check_exact=True)
     assert sorted(found.notes) == sorted(expected.notes)
 
 
@@ -226,7 +237,8 @@ def test_a_revised_night_equals_one_built_whole(
     both: tuple[dict[str, Rows], dict[str, Rows]], size: int
 ) -> None:
     one, other = both
-    assert_equal(revised(one, other, whole(one), size), whole(other))
+    live = whole(one)
+    assert_equal(revised(one, other, live, size), whole(other), live)
 
 
 @settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
@@ -237,8 +249,8 @@ def test_a_night_in_which_nothing_changed_touches_nobody(
     night, _ = both
     found = revised(night, night, whole(night))
     assert found.touched == (0, 0)
-    assert all(fresh.is_empty() for _, fresh in found.tables.values())
-    assert list(found.fresh_provenance) == [] or all(f.is_empty() for f in found.fresh_provenance)
+    assert all(revision.fresh.is_empty() for revision in found.tables.values())
+    assert all(frame.is_empty() for frame in found.provenance.fresh)
 
 
 def test_rows_of_one_side_differ() -> None:

@@ -50,6 +50,21 @@ def test_digits_that_come_twice_have_a_bit_of_their_own() -> None:
     assert (twice & ~once).bit_count() == 1
 
 
+@given(
+    st.lists(st.none() | st.text("0179a-ø", max_size=80) | st.sampled_from(["1" * 63, "9" * 64, "00" * 99]))
+)
+@settings(max_examples=examples(60), deadline=None)
+def test_digits_are_counted_however_often_they_come(texts: list[str | None]) -> None:
+    first = 26 + 10
+    for text, marks in zip(texts, letter_marks(pl.Series(texts, dtype=pl.String))["marks"], strict=True):
+        if text is None:
+            assert marks is None
+        else:
+            assert {d for d in "0123456789" if marks >> (first + int(d)) & 1} == {
+                d for d in "0123456789" if text.count(d) > 1
+            }
+
+
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=3), min_size=2, max_size=6))
 @settings(max_examples=examples(30), deadline=None)
 def test_lists_with_a_common_element_share_a_bit(lists: list[list[str]]) -> None:
