@@ -85,8 +85,10 @@ def _keys(frame: pl.DataFrame) -> pl.DataFrame:
         if c in frame.columns
     ]
     told.append((pl.lit("name:") + name_key(), "name"))
-    columns = [frame.select(key.alias("key"), "party", pl.lit(by).alias("payer_by")) for key, by in told]
-    return pl.concat(columns).drop_nulls()
+    # Lazy frames normalise a text once, however often a key asks for it.
+    rows = frame.lazy()
+    columns = [rows.select(key.alias("key"), "party", pl.lit(by).alias("payer_by")) for key, by in told]
+    return pl.concat(columns).drop_nulls().collect()
 
 
 def _related(relations: pl.DataFrame, invoices: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
@@ -166,17 +168,22 @@ def identify_payers(
     ).unique()
     everybody = keys
     keys = keys.filter(pl.col("party").n_unique().over("key") <= rules.max_parties)
-    asked = pl.concat(
-        [
-            payments.select("p", "booked_date", key.alias("key"))
-            for key in (
-                _filled("virtual_account", "virtual:"),
-                _filled("payer_iban", "iban:"),
-                _filled("payer_tax_id", "tax_id:"),
-                pl.lit("name:") + name_key(),
-            )
-        ]
-    ).drop_nulls("key")
+    rows = payments.lazy()
+    asked = (
+        pl.concat(
+            [
+                rows.select("p", "booked_date", key.alias("key"))
+                for key in (
+                    _filled("virtual_account", "virtual:"),
+                    _filled("payer_iban", "iban:"),
+                    _filled("payer_tax_id", "tax_id:"),
+                    pl.lit("name:") + name_key(),
+                )
+            ]
+        )
+        .drop_nulls("key")
+        .collect()
+    )
     found = asked.join(keys, on="key").filter(_is_valid())
     is_name = pl.col("payer_by") == "name"
     ranks_of = (

@@ -17,14 +17,13 @@ from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.consent_anchors import (
     KINDS,
     PERSON_ANCHORS,
+    Stated,
     is_known,
     lift,
-    opt_out_anchors,
     record_anchors,
-    stated_anchors,
+    stated_by_all,
 )
 from crm_hygiene.golden.consent_rules import EVERYTHING, ConsentRules, load_consent_rules
-from crm_hygiene.golden.consent_statements import as_statements
 from crm_hygiene.row_ids import row_ids
 
 # Columns of golden.contacts and the channel each speaks for, whatever the purpose.
@@ -44,12 +43,15 @@ class ConsentMemory:
     former
         source, record_id, entity_id of deleted records, with the entity they left (`former_members`).
     remembered
-        opt-outs only the suppression list still knows, as of `privacy.recall`.
+        opt-outs only the suppression list still knows, as of `privacy.recall_opt_outs`.
+    stated
+        what the conformed tables state, if remembering needed it: it is not worked out again.
     """
 
     rules: ConsentRules
     former: pl.DataFrame | None = None
     remembered: pl.DataFrame | None = None
+    stated: Stated | None = None
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,16 @@ def effective_consent(
     rules = memory.rules
     if memory.former is not None:
         members = pl.concat([members.select(memory.former.columns), memory.former])
-    statements = as_statements(consents, interactions, rules, memory.remembered)
+    stated = memory.stated
+    if stated is None or memory.remembered is not None:
+        stated = stated_by_all(people, consents, interactions, rules, systems, memory.remembered)
+    statements = stated.statements
     entities = members["entity_id"].unique().sort()
     numbered = members.join(
         pl.DataFrame({"entity_id": entities}).with_row_index("entity"), on="entity_id", how="left"
     ).select("source", "record_id", "entity")
     owned = people.select(PERSON_ANCHORS).join(numbered, on=["source", "record_id"], how="inner")
-    stated = stated_anchors(statements, systems)
-    anchors = lift(statements, opt_out_anchors(statements, stated, people, systems), rules)
+    anchors = lift(statements, stated.anchors, rules)
     ties = _tie(anchors, record_anchors(owned, "entity", systems, anchors))
     said = _in_force(ties, statements)
     state, provenance = _contact_states(said, statements, entities)

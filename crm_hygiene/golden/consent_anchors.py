@@ -8,10 +8,12 @@ makes consent monotone (docs/consent.md).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from crm_hygiene.golden.consent_rules import UNKNOWN, ConsentRules
+from crm_hygiene.golden.consent_statements import as_statements
 from crm_hygiene.golden.references import with_system
 
 #: Kinds of anchor, in the order in which they are named as the reason; one number each.
@@ -62,16 +64,20 @@ def record_anchors(
     own = with_system(people, systems)
     merged = own.select(owner, "system", pl.col("merged_record_ids").alias("record_id"))
     merged = merged.filter(pl.col("record_id").list.len() > 0).explode("record_id")
-    parts = [
-        _named(own, owner, _joined("system", "record_id"), _PERSON),
-        _named(merged, owner, _joined("system", "record_id"), _PERSON),
-        _named(own, owner, _joined("source", "record_id"), _ROW),
-        *(_named(own, owner, pl.col(c).str.to_lowercase(), _EMAIL) for c in ("email", "email_normalised")),
-        *(_named(own, owner, pl.col(c), _PHONE) for c in ("phone", "mobile_phone")),
+    values = [
+        (own, _joined("system", "record_id"), _PERSON),
+        (merged, _joined("system", "record_id"), _PERSON),
+        (own, _joined("source", "record_id"), _ROW),
+        *((own, pl.col(c).str.to_lowercase(), _EMAIL) for c in ("email", "email_normalised")),
+        *((own, pl.col(c), _PHONE) for c in ("phone", "mobile_phone")),
     ]
-    if only is not None:
-        asked = only.select(_ANCHOR).unique()
-        parts = [part.join(asked, on=_ANCHOR, how="semi") for part in parts]
+    parts = []
+    for rows, value, kind in values:
+        part = _named(rows, owner, value, kind)
+        if only is not None:
+            # Only anchors of the same kind can be those asked for.
+            part = part.join(only.filter(pl.col("kind") == kind), on="value", how="semi")
+        parts.append(part)
     return pl.concat(parts).unique()
 
 
@@ -99,6 +105,31 @@ def opt_out_anchors(
         *(_named(by_phone, "statement", pl.col(c), _PHONE) for c in ("phone", "mobile_phone")),
     ]
     return pl.concat([stated, *parts]).unique()
+
+
+@dataclass(frozen=True)
+class Stated:
+    """`statements` of `as_statements`, and their `anchors` of `opt_out_anchors`."""
+
+    statements: pl.DataFrame
+    anchors: pl.DataFrame
+
+
+def stated_by_all(
+    people: pl.DataFrame,
+    consents: pl.DataFrame,
+    interactions: pl.LazyFrame,
+    rules: ConsentRules,
+    systems: Mapping[str, str],
+    remembered: pl.DataFrame | None = None,
+) -> Stated:
+    """Everything that was said, and what it holds on to.
+
+    Frames are conformed tables, the interactions lazy; `remembered` as of `as_statements`.
+    """
+    statements = as_statements(consents, interactions, rules, remembered)
+    stated = stated_anchors(statements, systems)
+    return Stated(statements, opt_out_anchors(statements, stated, people, systems))
 
 
 def lift(statements: pl.DataFrame, anchors: pl.DataFrame, rules: ConsentRules) -> pl.DataFrame:

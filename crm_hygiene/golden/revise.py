@@ -33,7 +33,7 @@ from crm_hygiene.survivorship.rules import Rules
 
 PROVENANCE = "golden.provenance"
 
-# Rows of provenance kept at a time.
+# Rows kept at a time.
 _KEPT_ROWS = 250_000
 
 # Beyond this share of its entities, building a table whole costs no more.
@@ -69,7 +69,7 @@ class RevisedGolden:
     Attributes
     ----------
     tables
-        all golden tables but provenance and activities.
+        all golden tables but provenance and activities; contacts and accounts in parts where they are many.
     activities
         golden.activities.
     provenance
@@ -80,7 +80,7 @@ class RevisedGolden:
         lines a steward should read after the night.
     """
 
-    tables: dict[str, Revision]
+    tables: dict[str, Revision | StreamedRevision]
     activities: Compared
     provenance: StreamedRevision
     touched: tuple[int, int]
@@ -178,16 +178,11 @@ def revise_golden(
         systems,
         size,
     )
-    tables = {
-        "golden.contacts": _revised(live["golden.contacts"], is_person, persons.rows),
-        "golden.accounts": _revised(live["golden.accounts"], is_firm, firms.rows),
-        "golden.relationships": _revised(
-            live["golden.relationships"],
-            pl.col("person_entity_id").is_in(persons_touched.implode()),
-            persons.relationships,
-        ),
-    }
-    whole = {table: pl.concat([found.kept, found.fresh]) for table, found in tables.items()}
+    relationships = _revised(
+        live["golden.relationships"],
+        pl.col("person_entity_id").is_in(persons_touched.implode()),
+        persons.relationships,
+    )
     tied = tie_people(interactions, here.people, here.living_people, systems)
     inquiries = follow_inquiries(
         live_leads(now.people, here.living_people),
@@ -205,8 +200,8 @@ def revise_golden(
     )
     activities = Activities(
         tied,
-        whole["golden.contacts"].select("entity_id", "account_entity_id"),
-        whole["golden.relationships"],
+        _now(live["golden.contacts"], is_person, persons.rows, "account_entity_id"),
+        pl.concat([relationships.kept, relationships.fresh]),
         inquiries.leads,
         inquiries.states,
         here.living_organisations,
@@ -218,9 +213,14 @@ def revise_golden(
         "golden.consents": consent.consents,
         "golden.consent_events": consent.events,
     }
-    problems = whole["golden.accounts"].filter(pl.col("hierarchy_problem").is_not_null()).sort("entity_id")
+    problems = _now(live["golden.accounts"], is_firm, firms.rows, "hierarchy_problem").drop_nulls()
     return RevisedGolden(
-        tables={**tables, **{t: _against(live[t].collect(), frame) for t, frame in compared.items()}},
+        tables={
+            "golden.contacts": _held_or_in_parts(live["golden.contacts"], is_person, persons.rows),
+            "golden.accounts": _held_or_in_parts(live["golden.accounts"], is_firm, firms.rows),
+            "golden.relationships": relationships,
+            **{t: _against(live[t].collect(), frame) for t, frame in compared.items()},
+        },
         activities=Compared(live["golden.activities"], activities),
         provenance=_revised_provenance(
             live[PROVENANCE],
@@ -237,7 +237,9 @@ def revise_golden(
             ),
         ),
         touched=(persons_touched.len(), firms_touched.len()),
-        notes=night_notes(inquiries.states, inquiries.leads, tied, consent, problems["hierarchy_problem"]),
+        notes=night_notes(
+            inquiries.states, inquiries.leads, tied, consent, problems.sort("entity_id")["hierarchy_problem"]
+        ),
     )
 
 
@@ -251,6 +253,31 @@ def _revised(live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy]) ->
     rows = live.collect()
     touched = rows.select(touched=is_touched)["touched"]
     return Revision(rows.filter(~touched), gathered(built), rows.filter(touched))
+
+
+def _now(live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy], column: str) -> pl.DataFrame:
+    """entity_id and one more column of tonight's table: of live rows not touched, and of what was built."""
+    wanted = ["entity_id", column]
+    return pl.concat(
+        [live.filter(~is_touched).select(wanted).collect(), *(rows().select(wanted) for rows in built)]
+    )
+
+
+def _held_or_in_parts(
+    live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy]
+) -> Revision | StreamedRevision:
+    """As `_revised`; of a wide table of many rows nothing but what was built is held."""
+    if live.select(pl.len()).collect().item() <= _KEPT_ROWS:
+        return _revised(live, is_touched, built)
+    gone = Gone()
+    return StreamedRevision(_kept(live, ~is_touched, gone), (rows() for rows in built), gone)
+
+
+def _kept(live: pl.LazyFrame, stays: pl.Expr, gone: Gone) -> Iterator[pl.DataFrame]:
+    """The live rows that stay, in parts; the others are put by as `gone`."""
+    for part in slices(live, _KEPT_ROWS):
+        rows = part.collect()
+        yield gone.split(rows, rows.select(stays=stays)["stays"])
 
 
 def _against(live: pl.DataFrame, table: pl.DataFrame) -> Revision:
@@ -267,10 +294,4 @@ def _revised_provenance(
     table = pl.col("table_name")
     stays = ~(((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm))
     gone = Gone()
-
-    def kept() -> Iterator[pl.DataFrame]:
-        for part in slices(live, _KEPT_ROWS):
-            rows = part.collect()
-            yield gone.split(rows, rows.select(stays=stays)["stays"])
-
-    return StreamedRevision(kept(), fresh, gone)
+    return StreamedRevision(_kept(live, stays, gone), fresh, gone)

@@ -89,7 +89,9 @@ def block_key(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     A hash is enough: a collision only proposes a pair that scoring then refuses.
     """
     text = pl.concat_str([pl.col(c) for c in columns], separator="\x1f")
-    return frame.select(pl.when(text.is_not_null()).then(text.hash(seed=7)).alias("key"))["key"]
+    # A lazy frame makes the text once.
+    key = frame.lazy().select(pl.when(text.is_not_null()).then(text.hash(seed=7)).alias("key"))
+    return key.collect()["key"]
 
 
 def _block_sizes(number: int, key: pl.Series) -> pl.DataFrame:

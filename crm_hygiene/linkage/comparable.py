@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from crm_hygiene.key_order import in_key_order
 from crm_hygiene.linkage.distinct_values import per_text, per_value
 from crm_hygiene.linkage.nicknames import nickname_roots
 from crm_hygiene.linkage.organisation_words import word_columns
@@ -29,6 +30,7 @@ TITLES = (
     "rev", "reverend", "hon", "jr", "sr", "of", "the",
 )  # fmt: skip
 
+_KEY = ["source", "record_id"]
 PERSON_INPUTS = (
     "given_name", "middle_name", "family_name", "full_name", "email", "email_normalised", "email_kind",
     "email_domain",
@@ -90,18 +92,17 @@ def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
     missing = [pl.lit(None, dtype=pl.String).alias(c) for c in inputs if c not in records.columns]
     if "merged_record_ids" not in records.columns:
         missing.append(pl.lit(None, dtype=pl.List(pl.String)).alias("merged_record_ids"))
+    rows = records.with_columns(missing).select(
+        pl.col("source").cast(pl.String),
+        pl.col("record_id").cast(pl.String),
+        *(pl.col(c).cast(pl.String) for c in inputs),
+        pl.col("merged_record_ids").cast(pl.List(pl.String)),
+    )
+    # Wide rows are copied where they have to be only.
+    if rows.select(_KEY).hash_rows().n_unique() < rows.height:
+        rows = rows.unique(_KEY, keep="any")
     return (
-        records.with_columns(missing)
-        .select(
-            pl.col("source").cast(pl.String),
-            pl.col("record_id").cast(pl.String),
-            *(pl.col(c).cast(pl.String) for c in inputs),
-            pl.col("merged_record_ids").cast(pl.List(pl.String)),
-        )
-        .unique(["source", "record_id"], keep="any")
-        .sort("source", "record_id")
-        .with_row_index("unique_id")
-        .with_columns(pl.col("unique_id").cast(pl.Int64))
+        in_key_order(rows, _KEY).with_row_index("unique_id").with_columns(pl.col("unique_id").cast(pl.Int64))
     )
 
 
@@ -151,7 +152,8 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
     )
     mobile, landline = _code(pl.col("mobile_phone")), _code(pl.col("phone"))
     company_domain = pl.when(pl.col("email_kind").is_in(["person", "role"])).then(pl.col("email_domain"))
-    frame = rows.with_columns(
+    # Lazy frames work out once what several of their columns need; others do so for each.
+    frame = rows.lazy().with_columns(
         given=pl.when(use_whole & several).then(whole.list.first()).otherwise("first"),
         family=pl.when(use_whole & several)
         .then(whole.list.last())
@@ -192,7 +194,7 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("work").alias("occupation"),
         "region",
         pl.col("country_code").alias("country"),
-    )
+    ).collect()
 
 
 def _joined(words: pl.Expr) -> pl.Expr:
@@ -209,7 +211,8 @@ def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
         city=per_value(rows, pl.col("city"), lambda column: fold(column, " ")),
     )
     name, city = pl.col("words"), pl.col("city")
-    frame = per_text(rows, "road", street_columns).select(
+    wide = per_text(rows, "road", street_columns).lazy()
+    frame = wide.select(
         "unique_id",
         "source",
         "record_id",
@@ -231,8 +234,16 @@ def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
         _code(pl.coalesce("tax_id", "tax_id_stated")).alias("tax_id"),
         pl.col("tax_id").is_not_null().alias("tax_is_verified"),
         _code(pl.col("iban")).alias("iban"),
-    )
+    ).collect()
     return per_text(frame, "words", word_columns)
+
+
+def _sorted_pair(one: pl.Expr, other: pl.Expr, gap: str) -> pl.Expr:
+    """Two texts in their order, whichever came first; the one there is, or null."""
+    both = pl.concat_str(
+        pl.min_horizontal(one, other), pl.max_horizontal(one, other), separator=gap, ignore_nulls=False
+    )
+    return pl.when(one.is_not_null() & other.is_not_null()).then(both).otherwise(pl.coalesce(one, other))
 
 
 def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
@@ -250,12 +261,11 @@ def comparable(kind: EntityKind, records: pl.DataFrame) -> pl.DataFrame:
         For people `name_sort` and for organisations `name` tell whether two records bear one name.
     """
     if kind == "person":
-        frame = _people(numbered(records, PERSON_INPUTS))
-        start = [pl.col("given").str.slice(0, 1), pl.col("family").str.slice(0, 1)]
-        return frame.with_columns(
-            name_sort=pl.concat_list("given", "family").list.drop_nulls().list.sort().list.join(" "),
-            initials=pl.concat_list(start).list.drop_nulls().list.sort().list.join(""),
-        ).with_columns(pl.col("name_sort", "initials").replace("", None))
+        given, family = pl.col("given"), pl.col("family")
+        return _people(numbered(records, PERSON_INPUTS)).with_columns(
+            name_sort=_sorted_pair(given, family, " "),
+            initials=_sorted_pair(given.str.slice(0, 1), family.str.slice(0, 1), ""),
+        )
     frame = _organisations(numbered(records, ORGANISATION_INPUTS))
     return frame.with_columns(
         name_sort=pl.col("name"),

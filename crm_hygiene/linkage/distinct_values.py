@@ -14,7 +14,8 @@ import polars as pl
 def per_value(rows: pl.DataFrame, column: pl.Expr, made: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
     """What `made` makes of `column`, row by row."""
     values = rows.select(value=column)
-    known = values.unique().with_columns(made=made(pl.col("value")))
+    # A lazy frame works out once what occurs in several places of an expression.
+    known = values.lazy().unique().with_columns(made=made(pl.col("value"))).collect()
     return values.join(known, on="value", how="left", nulls_equal=True, maintain_order="left")["made"]
 
 

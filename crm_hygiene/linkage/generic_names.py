@@ -42,13 +42,21 @@ def generic_names(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSettin
     """
     parts = ("given", "family") if kind == "person" else ("name",)
     named = frame.filter(pl.col("name_sort").is_not_null())
-    counted = named.group_by("name_sort", *parts).agg(
-        pl.len().cast(pl.Int64).alias("record_count"),
-        *(pl.col(c).drop_nulls().n_unique().alias(f"of_{c}") for c in _CONTACTS[kind]),
+    name = ["name_sort", *parts]
+    # Contacts are counted of the few names that are on many records, not of all.
+    common = named.group_by(name).agg(pl.len().alias("record_count"))
+    common = common.filter(pl.col("record_count") >= settings.generic_name_records)
+    counted = (
+        named.select(*name, *_CONTACTS[kind])
+        .join(common, on=name, how="semi", nulls_equal=True)
+        .group_by(name)
+        .agg(
+            pl.len().cast(pl.Int64).alias("record_count"),
+            *(pl.col(c).drop_nulls().n_unique().alias(f"of_{c}") for c in _CONTACTS[kind]),
+        )
     )
     many = counted.filter(
-        (pl.col("record_count") >= settings.generic_name_records)
-        & (pl.max_horizontal(f"of_{c}" for c in _CONTACTS[kind]) >= settings.generic_name_contacts)
+        pl.max_horizontal(f"of_{c}" for c in _CONTACTS[kind]) >= settings.generic_name_contacts
     )
     is_share = pl.col("record_count") >= settings.generic_name_share * frame.height
     if kind == "person":

@@ -52,6 +52,10 @@ def generic_values(kind: EntityKind, frame: pl.DataFrame, settings: LinkageSetti
         )
         for family, value in claims
     )
+    # As many names take as many records: most values are on fewer.
+    least = min(settings.generic_initials, settings.generic_names)
+    common = long.group_by("family", "value").agg(pl.len()).filter(pl.col("len") > least)
+    long = long.join(common, on=["family", "value"], how="semi")
     counted = long.group_by("family", "value").agg(
         pl.len().cast(pl.Int64).alias("record_count"),
         pl.col("name_sort").drop_nulls().n_unique().alias("names"),

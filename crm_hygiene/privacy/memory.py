@@ -6,7 +6,7 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.consent import ConsentMemory
-from crm_hygiene.golden.consent_anchors import former_members
+from crm_hygiene.golden.consent_anchors import former_members, stated_by_all
 from crm_hygiene.night import Night
 from crm_hygiene.privacy.suppression import recall_opt_outs
 
@@ -25,9 +25,10 @@ def memory_of(
     lake = night.lake
     left = lake.scan(contract_of("linked.person_history")).filter(pl.col("event") == "left").collect()
     register = lake.read(contract_of("linked.person_entities"))
+    former = former_members(members, left, register)
     listed, salts = (lake.read(contract_of(f"privacy.{name}")) for name in ("suppressions", "salts"))
-    return ConsentMemory(
-        night.consent_rules,
-        former_members(members, left, register),
-        recall_opt_outs(listed, people, consents, interactions, night.consent_rules, night.systems, salts),
-    )
+    if listed.is_empty():
+        return ConsentMemory(night.consent_rules, former)
+    stated = stated_by_all(people, consents, interactions, night.consent_rules, night.systems)
+    remembered = recall_opt_outs(listed, people, stated, salts)
+    return ConsentMemory(night.consent_rules, former, remembered, stated)

@@ -19,12 +19,13 @@ import polars as pl
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import LakeError
-from crm_hygiene.golden.consent_anchors import KINDS, opt_out_anchors, stated_anchors
+from crm_hygiene.golden.consent_anchors import KINDS, Stated, opt_out_anchors, stated_anchors
 from crm_hygiene.golden.consent_rules import SUPPRESSION_LIST, ConsentRules
 from crm_hygiene.golden.consent_statements import RAW, as_statements
 from crm_hygiene.row_ids import row_ids
 
 _ADDRESS_KINDS = {KINDS["e-mail address"]: "email", KINDS["telephone number"]: "phone"}
+_IS_OPT_OUT = pl.col("consent_state") == "opt_out"
 _SAME = ["address_hash", "address_kind", "channel", "purpose"]
 
 #: Addresses hashed at a time; as Python text all of them at once would fill the memory.
@@ -81,18 +82,6 @@ def _newest(listed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _anchored(
-    people: pl.DataFrame,
-    consents: pl.DataFrame,
-    interactions: pl.LazyFrame,
-    rules: ConsentRules,
-    systems: Mapping[str, str],
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Opt-outs, and what they hold on to."""
-    statements = as_statements(consents, interactions, rules).filter(pl.col("consent_state") == "opt_out")
-    return statements, opt_out_anchors(statements, stated_anchors(statements, systems), people, systems)
-
-
 def suppress_opt_outs(
     listed: pl.DataFrame,
     people: pl.DataFrame,
@@ -119,7 +108,8 @@ def suppress_opt_outs(
     LakeError
         if the lake has no salt, or more than one.
     """
-    statements, anchors = _anchored(people, consents, interactions, rules, systems)
+    statements = as_statements(consents, interactions, rules).filter(_IS_OPT_OUT)
+    anchors = opt_out_anchors(statements, stated_anchors(statements, systems), people, systems)
     contract = contract_of("privacy.suppressions")
     found = _opted_out_addresses(statements, anchors, _key(salts))
     new = found.join(listed, on=[*_SAME, "stated_at"], how="anti", nulls_equal=True)
@@ -130,17 +120,16 @@ def suppress_opt_outs(
 
 
 def recall_opt_outs(
-    listed: pl.DataFrame,
-    people: pl.DataFrame,
-    consents: pl.DataFrame,
-    interactions: pl.LazyFrame,
-    rules: ConsentRules,
-    systems: Mapping[str, str],
-    salts: pl.DataFrame,
+    listed: pl.DataFrame, people: pl.DataFrame, stated: Stated, salts: pl.DataFrame
 ) -> pl.DataFrame | None:
     """Opt-outs that only the list still knows, of addresses that are in the lake tonight.
 
-    Parameters as of `suppress_opt_outs`.
+    Parameters
+    ----------
+    listed, people, salts
+        as of `suppress_opt_outs`.
+    stated
+        what the conformed tables state (`golden.consent_anchors.stated_by_all`).
 
     Returns
     -------
@@ -151,8 +140,7 @@ def recall_opt_outs(
     if listed.is_empty():
         return None
     key = _key(salts)
-    statements, anchors = _anchored(people, consents, interactions, rules, systems)
-    known = _opted_out_addresses(statements, anchors, key)
+    known = _opted_out_addresses(stated.statements.filter(_IS_OPT_OUT), stated.anchors, key)
     remembered = _newest(listed).join(known, on=[*_SAME, "stated_at"], how="anti", nulls_equal=True)
     if remembered.is_empty():
         return None

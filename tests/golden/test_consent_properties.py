@@ -18,6 +18,7 @@ from polars.testing import assert_frame_equal
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.golden.consent import Consent, ConsentMemory, effective_consent
+from crm_hygiene.golden.consent_anchors import stated_by_all
 from crm_hygiene.golden.consent_rules import load_consent_rules
 from crm_hygiene.privacy import new_salt, recall_opt_outs, suppress_opt_outs, suppressed_rows
 from crm_hygiene.writeback import MappedObject, TargetPolicy, plan_changes
@@ -89,10 +90,9 @@ def consent_of(
 ) -> Consent:
     people, said = r.people(story.people), r.consents(story.consents if consents is None else consents)
     none = r.interactions([]).lazy()
-    remembered = (
-        None if listed is None else recall_opt_outs(listed, people, said, none, RULES, r.SYSTEMS, SALTS)
-    )
-    memory = ConsentMemory(RULES, remembered=remembered)
+    stated = stated_by_all(people, said, none, RULES, r.SYSTEMS)
+    remembered = None if listed is None else recall_opt_outs(listed, people, stated, SALTS)
+    memory = ConsentMemory(RULES, remembered=remembered, stated=stated)
     return effective_consent(people, members(story, groups), said, none, r.SYSTEMS, memory=memory)
 
 

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import LakeError
 from crm_hygiene.golden.consent import ConsentMemory, effective_consent
+from crm_hygiene.golden.consent_anchors import stated_by_all
 from crm_hygiene.golden.consent_rules import ConsentRules, load_consent_rules
 from crm_hygiene.privacy import new_salt, recall_opt_outs, suppress_opt_outs
 
@@ -55,9 +56,14 @@ def states(
 ) -> set[tuple[str, str, str]]:
     """(channel, purpose, state) of the one person."""
     given = (r.people(people), r.consents(consents or []), r.interactions([]).lazy())
-    remembered = recall_opt_outs(suppressions, *given, rules, r.SYSTEMS, SALTS)
+    stated = stated_by_all(*given, rules, r.SYSTEMS)
+    remembered = recall_opt_outs(suppressions, given[0], stated, SALTS)
     found = effective_consent(
-        given[0], r.members(people), *given[1:], r.SYSTEMS, memory=ConsentMemory(rules, remembered=remembered)
+        given[0],
+        r.members(people),
+        *given[1:],
+        r.SYSTEMS,
+        memory=ConsentMemory(rules, remembered=remembered, stated=stated),
     )
     return set(found.consents.select("channel", "purpose", "effective_consent").iter_rows())
 
