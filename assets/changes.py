@@ -6,6 +6,7 @@ Counts only: metadata outlives the rows in Dagster's own storage.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -27,32 +28,55 @@ _BATCH_ROWS = 250_000
 _BOTH = ["key", "row"]
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a step knows of a table that it has just published, so that it need not be read again.
+
+    Attributes
+    ----------
+    fresh
+        the rows that were made, where all others are rows of the last version.
+    gone
+        beside `fresh`, the rows of the last version that are no more.
+    hashes
+        of all rows, as of `hashes_of`.
+    """
+
+    fresh: pl.DataFrame | None = None
+    gone: pl.DataFrame | None = None
+    hashes: pl.DataFrame | None = None
+
+
+NOTHING_KNOWN = Made()
+
+
 def changes(
     lake: Lake,
     contract: Contract,
     publication: Publication | None,
     rows: int,
-    fresh: pl.DataFrame | None = None,
-    gone: pl.DataFrame | None = None,
+    made: Made = NOTHING_KNOWN,
 ) -> dict[str, Any]:
     """Rows added, removed and changed since the table's last version, as numbers and as a sentence.
 
-    `rows` is the row count of the live table, `fresh` the rows of it that were made in this night, where the
-    others are rows of the last version, and `gone` the rows of that which are no more, so that it need
-    not be read; rows are told apart by the table's key. A row of which nothing but ageing columns differ did
-    not change; where a table has `content_hash`, neither did a row that only landed again.
+    `rows` is the row count of the live table. Rows are told apart by the table's key. A row of which nothing
+    but ageing columns differ did not change; where a table has `content_hash`, neither did a row that only
+    landed again.
     """
+    fresh, gone = made.fresh, made.gone
     if publication is None or not publication.is_changed:
         return _told(rows, 0, 0, 0, None)
     if publication.version < 1 or (fresh is None and rows > _COMPARED_ROWS):
         return {}
-    told_by = ["content_hash"] if "content_hash" in contract.column_names else contract.told_by
+    told_by = _told_by(contract)
     version = publication.version
     if fresh is None:
         before = _told_rows(lake, contract, version - 1, told_by)
         if before.is_empty():
             return _told(rows, rows, 0, 0, _last_night(lake, contract.table))
-        now, others = _told_rows(lake, contract, version, told_by), 0
+        now, others = made.hashes, 0
+        if now is None:
+            now = _told_rows(lake, contract, version, told_by)
     else:
         fresh, others = fresh.select(contract.column_names), 0
         if gone is None:
@@ -70,13 +94,24 @@ def changes(
     changed = differing.drop_nulls()["key"]
     found = _told(rows, added, removed, len(changed), _last_night(lake, contract.table))
     if 0 < len(changed) <= _COLUMN_ROWS and not contract.table.startswith("landing."):
-        columns = list(dict.fromkeys([*contract.key, *contract.told_by]))
         if fresh is None:
-            new, old = (_of_keys(lake, contract, v, columns, changed) for v in (version, version - 1))
-        else:
-            new, old = (_keyed(part, contract, columns) for part in (fresh, replaced))
+            keys = _keys_of(lake, contract, version, changed)
+            fresh, replaced = (
+                _with_keys_of(lake.scan(contract, v), contract, keys) for v in (version, version - 1)
+            )
+        columns = list(dict.fromkeys([*contract.key, *contract.told_by]))
+        new, old = (_keyed(part, contract, columns) for part in (fresh, replaced))
         found["columns changed"] = dg.MetadataValue.md(_columns(contract, new, old, changed))
     return found
+
+
+def hashes_of(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """`key` and `row`: hashes of every row's key and of what tells it from another one."""
+    return _hashed(rows, contract, _told_by(contract))
+
+
+def _told_by(contract: Contract) -> Sequence[str]:
+    return ["content_hash"] if "content_hash" in contract.column_names else contract.told_by
 
 
 def _with_keys_of(before: pl.LazyFrame, contract: Contract, fresh: pl.DataFrame) -> pl.DataFrame:
@@ -116,12 +151,10 @@ def _keyed(rows: pl.DataFrame, contract: Contract, columns: Sequence[str]) -> pl
     return rows.select(rows.select(contract.key).hash_rows(seed=0).alias("_key"), *columns)
 
 
-def _of_keys(
-    lake: Lake, contract: Contract, version: int, columns: Sequence[str], keys: pl.Series
-) -> pl.DataFrame:
-    """`_keyed` of the rows of a version whose key hashes to one of `keys`."""
-    parts = (_keyed(part, contract, columns) for part in _batches(lake, contract, version, columns))
-    return pl.concat([part.filter(pl.col("_key").is_in(keys.implode())) for part in parts])
+def _keys_of(lake: Lake, contract: Contract, version: int, hashes: pl.Series) -> pl.DataFrame:
+    """The keys of a version's rows that hash to one of `hashes`; no other column is read."""
+    parts = (_keyed(part, contract, contract.key) for part in _batches(lake, contract, version, contract.key))
+    return pl.concat([part.filter(pl.col("_key").is_in(hashes.implode())) for part in parts]).drop("_key")
 
 
 def _last_night(lake: Lake, table: str) -> str | None:

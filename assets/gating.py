@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from assets.changes import hashes_of
 from assets.gate_log import QUARANTINE, gate_log
 from crm_hygiene.beside import Beside, NotDoneBesideError
 from crm_hygiene.conform import REFUSED_COLUMNS
@@ -249,6 +250,8 @@ class GatedParts:
     ----------
     brought
         the fresh rows, if they were asked for; None where they are too many or some were refused.
+    hashes
+        of the rows that passed (`assets.changes.hashes_of`), if they were asked for.
     """
 
     night: Night
@@ -260,6 +263,7 @@ class GatedParts:
     results: list[pl.DataFrame] = field(default_factory=list)
     quarantined: list[pl.DataFrame] = field(default_factory=list)
     brought: list[pl.DataFrame] | None = None
+    hashes: list[pl.DataFrame] | None = None
     passed: int = 0
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
@@ -273,7 +277,7 @@ class GatedParts:
             result = self._gate(part)
             is_stopped |= result.is_stopped or (self.stops_at_refused and result.quarantined.height > 0)
             if not is_stopped:
-                yield result.clean
+                yield self._hashed(result.clean)
             elif self.stops_at_refused:
                 break
             # Otherwise what the gates of the parts to come find is told, though nothing is published.
@@ -282,10 +286,15 @@ class GatedParts:
             for fallback in _next_best(self.night, self.contract, self.quarantined, self.again):
                 is_stopped, reason = fallback.is_stopped, failures(fallback.results)
                 if not is_stopped:
-                    yield fallback.clean
+                    yield self._hashed(fallback.clean)
         self._record(is_stopped)
         if is_stopped:
             raise GateStopped(reason or failures(self.found))
+
+    def _hashed(self, part: pl.DataFrame) -> pl.DataFrame:
+        if self.hashes is not None:
+            self.hashes.append(hashes_of(part, self.contract))
+        return part
 
     def _gate(self, part: pl.DataFrame) -> GateResult:
         night, shaped = self.night, self.contract.shape(part)

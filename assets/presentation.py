@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.changes import changes
+from assets.changes import NOTHING_KNOWN, Made, changes
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.explanation.charts import charts_folder
 from crm_hygiene.lake import Lake, Publication
@@ -162,17 +162,16 @@ def table_metadata(
     lake: Lake,
     contract: Contract,
     publication: Publication | None,
-    fresh: pl.DataFrame | None = None,
-    gone: pl.DataFrame | None = None,
+    made: Made = NOTHING_KNOWN,
 ) -> dict[str, Any]:
     """What the night changed, a preview, row count, Delta version and address of the live table.
 
-    Without a publication the table is as it was; `fresh` and `gone` as of `changes`.
+    Without a publication the table is as it was; `made` as of `changes`.
     """
     standing = lake.statistics(contract.table) if publication is None else publication
     rows, version = (0, None) if standing is None else (standing.row_count, standing.version)
     return {
-        **changes(lake, contract, publication, rows, fresh, gone),
+        **changes(lake, contract, publication, rows, made),
         "preview": dg.MetadataValue.md(preview(contract, lake.scan(contract).head(PREVIEW_ROWS).collect())),
         "dagster/row_count": rows,
         "dagster/uri": lake.table_uri(contract.table),

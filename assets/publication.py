@@ -19,6 +19,7 @@ import dagster as dg
 import polars as pl
 
 from assets.apart import done, is_begun_ahead, stored_bytes, tables_are_live, tables_are_made
+from assets.changes import Made, hashes_of
 from assets.check_words import check_description, check_metadata
 from assets.errands import done_ahead
 from assets.gate_log import gate_log
@@ -251,13 +252,17 @@ def _publish_parts(
         gated.brought = [contract.empty()]
     else:
         gated = GatedParts(night, contract, (), table, again, is_untold)
+        if night.lake.exists(contract.table):
+            gated.hashes = [hashes_of(contract.empty(), contract)]
     # Rows that are the same need not make the steps run again that read them.
     publication = night.lake.publish_parts(contract, gated, metadata, tells_content=not is_untold)
-    fresh = None if gated.brought is None else pl.concat(gated.brought)
     gone = table.gone if isinstance(table, StreamedRevision) else None
-    return _Live(
-        contract, publication, gated.found, fresh, None if gone is None else gone.rows(contract.empty())
+    made = Made(
+        fresh=None if gated.brought is None else pl.concat(gated.brought),
+        gone=None if gone is None else gone.rows(contract.empty()),
+        hashes=None if gated.hashes is None else pl.concat(gated.hashes),
     )
+    return _Live(contract, publication, gated.found, made)
 
 
 def _check_results(contract: Contract, results: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
@@ -372,7 +377,7 @@ def make_tables(
                 yield dg.MaterializeResult(
                     asset_key=asset_key(table),
                     metadata={
-                        **table_metadata(night.lake, live.contract, publication, live.fresh, live.gone),
+                        **table_metadata(night.lake, live.contract, publication, live.made),
                         **step.figures_of(night, table),
                         **where_to_look(night, live.contract),
                     },
@@ -386,13 +391,12 @@ def make_tables(
 
 @dataclass(frozen=True)
 class _Live:
-    """A table just published: what its gate found; of a revision the rows made, and those that are gone."""
+    """A table just published, what its gate found, and what is known of its rows."""
 
     contract: Contract
     publication: Publication
     results: pl.DataFrame
-    fresh: pl.DataFrame | None
-    gone: pl.DataFrame | None
+    made: Made
 
 
 class _StoppedInPartsError(Exception):
@@ -422,9 +426,13 @@ def _published(
         metadata = step.metadata(night, table, inputs, models)
         if table in gates:
             gated = gates.pop(table)
-            publication = night.lake.publish(contract, pl.concat(gated.frames), metadata)
-            live = _Live(contract, publication, gated.results, gated.fresh, gated.gone)
-            del gated
+            rows = pl.concat(gated.frames)
+            had = night.lake.exists(table)
+            publication = night.lake.publish(contract, rows, metadata)
+            is_compared = had and publication.is_changed and gated.fresh is None
+            made = Made(gated.fresh, gated.gone, hashes_of(rows, contract) if is_compared else None)
+            live = _Live(contract, publication, gated.results, made)
+            del gated, rows
         else:
             try:
                 live = _publish_parts(

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from assets.changes import changes
+from assets.changes import Made, changes, hashes_of
 from assets.presentation import table_metadata
 from crm_hygiene.contract import Contract, contract_of
 from crm_hygiene.lake import Lake
@@ -73,10 +73,12 @@ def test_fresh_rows_tell_the_same_as_all_rows(lake: Lake) -> None:
     publication = lake.publish(ACCOUNTS, rows(ACCOUNTS, *after, *kept), {"run_id": "a", "inputs": "2"})
     whole = changes(lake, ACCOUNTS, publication, 4)
     assert [whole[name] for name in COUNTS] == [1, 1, 2]
-    assert changes(lake, ACCOUNTS, publication, 4, rows(ACCOUNTS, *after)) == whole
+    assert changes(lake, ACCOUNTS, publication, 4, Made(rows(ACCOUNTS, *after))) == whole
+    hashes = hashes_of(rows(ACCOUNTS, *after, *kept), ACCOUNTS)
+    assert changes(lake, ACCOUNTS, publication, 4, Made(hashes=hashes)) == whole
     before = lake.read(ACCOUNTS, publication.version - 1).filter(pl.col("entity_id") != "3")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Lake, "scan", lambda *_: pytest.fail("read"))  # who is told what is gone reads nothing
-        assert changes(lake, ACCOUNTS, publication, 4, rows(ACCOUNTS, *after), before) == whole
+        assert changes(lake, ACCOUNTS, publication, 4, Made(rows(ACCOUNTS, *after), before)) == whole
     gone = lake.publish(ACCOUNTS, rows(ACCOUNTS, *kept), {"run_id": "a", "inputs": "3"})
-    assert changes(lake, ACCOUNTS, gone, 1, ACCOUNTS.empty())["rows removed"] == 3
+    assert changes(lake, ACCOUNTS, gone, 1, Made(ACCOUNTS.empty()))["rows removed"] == 3
