@@ -17,7 +17,7 @@ from crm_hygiene.lake import Lake, Publication
 from crm_hygiene.revision import slices
 
 # Beyond this, comparing a table with its last version would cost the night more than it tells.
-_COMPARED_ROWS = 4_000_000
+COMPARED_ROWS = 4_000_000
 
 # Beyond this many changed rows, which columns changed is not counted: it was a night of new rules.
 _COLUMN_ROWS = 300_000
@@ -66,7 +66,7 @@ def changes(
     fresh, gone = made.fresh, made.gone
     if publication is None or not publication.is_changed:
         return _told(rows, 0, 0, 0, None)
-    if publication.version < 1 or (fresh is None and rows > _COMPARED_ROWS):
+    if publication.version < 1 or (fresh is None and rows > COMPARED_ROWS):
         return {}
     told_by = _told_by(contract)
     version = publication.version

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from assets.changes import hashes_of
+from assets.changes import COMPARED_ROWS, hashes_of
 from assets.gate_log import QUARANTINE, gate_log
 from crm_hygiene.beside import Beside, NotDoneBesideError
 from crm_hygiene.conform import REFUSED_COLUMNS
@@ -251,7 +251,7 @@ class GatedParts:
     brought
         the fresh rows, if they were asked for; None where they are too many or some were refused.
     hashes
-        of the rows that passed (`assets.changes.hashes_of`), if they were asked for.
+        of the rows that passed (`assets.changes.hashes_of`), if they were asked for and are not too many.
     """
 
     night: Night
@@ -294,6 +294,8 @@ class GatedParts:
     def _hashed(self, part: pl.DataFrame) -> pl.DataFrame:
         if self.hashes is not None:
             self.hashes.append(hashes_of(part, self.contract))
+            if sum(map(len, self.hashes)) > COMPARED_ROWS:
+                self.hashes = None
         return part
 
     def _gate(self, part: pl.DataFrame) -> GateResult:

@@ -94,6 +94,9 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
         is_current = step.is_current(night, step.inputs(night))
         return not is_current and is_large(stored_bytes(night, step.all_reads))
 
+    def is_worth_its_room(night: Night, step: Step) -> bool:
+        return has_much_to_do(night, step) and _has_room(night, step)
+
     found = [
         (
             landing_turn(mapping),
@@ -114,7 +117,7 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
             step.name,
             Early(
                 frozenset([*published.intersection(step.reads), is_made(_BESIDE[step.name])]),
-                lambda night, step=step: has_much_to_do(night, step) and _has_room(night, step),  # type: ignore[misc]
+                partial(is_worth_its_room, step=step),
                 beside=_BESIDE[step.name],
             ),
         )
