@@ -68,15 +68,14 @@ def changes(
         return _told(rows, 0, 0, 0, None)
     if publication.version < 1 or (fresh is None and rows > COMPARED_ROWS):
         return {}
-    told_by = _told_by(contract)
     version = publication.version
     if fresh is None:
-        before = _told_rows(lake, contract, version - 1, told_by)
+        before = _told_rows(lake, contract, version - 1)
         if before.is_empty():
             return _told(rows, rows, 0, 0, _last_night(lake, contract.table))
         now, others = made.hashes, 0
         if now is None:
-            now = _told_rows(lake, contract, version, told_by)
+            now = _told_rows(lake, contract, version)
     else:
         fresh, others = fresh.select(contract.column_names), 0
         if gone is None:
@@ -85,7 +84,7 @@ def changes(
             others = had - (rows - fresh.height) - replaced.height
         else:
             replaced = gone.select(contract.column_names)
-        now, before = _hashed(fresh, contract, told_by), _hashed(replaced, contract, told_by)
+        now, before = hashes_of(fresh, contract), hashes_of(replaced, contract)
     # Rows that are on both sides as they are say nothing; only the others are looked up by key.
     new, old = now.join(before, on=_BOTH, how="anti"), before.join(now, on=_BOTH, how="anti")
     differing = new.join(old, on="key", how="full", coalesce=False).select("key", "key_right")
@@ -107,10 +106,16 @@ def changes(
 
 def hashes_of(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """`key` and `row`: hashes of every row's key and of what tells it from another one."""
-    return _hashed(rows, contract, _told_by(contract))
+    # Hashing a frame's rows is ten times as fast as hashing structs.
+    return pl.DataFrame(
+        [
+            rows.select(contract.key).hash_rows(seed=0).alias("key"),
+            rows.select(_told_by(contract)).hash_rows(seed=0).alias("row"),
+        ]
+    )
 
 
-def _told_by(contract: Contract) -> Sequence[str]:
+def _told_by(contract: Contract) -> list[str]:
     return ["content_hash"] if "content_hash" in contract.column_names else contract.told_by
 
 
@@ -128,22 +133,11 @@ def _batches(lake: Lake, contract: Contract, version: int, columns: Sequence[str
         yield part.collect()
 
 
-def _hashed(rows: pl.DataFrame, contract: Contract, told_by: Sequence[str]) -> pl.DataFrame:
-    """`key` and `row`: hashes of every row's key and of what tells it from another one."""
-    # Hashing a frame's rows is ten times as fast as hashing structs.
-    return pl.DataFrame(
-        [
-            rows.select(contract.key).hash_rows(seed=0).alias("key"),
-            rows.select(list(told_by)).hash_rows(seed=0).alias("row"),
-        ]
-    )
-
-
-def _told_rows(lake: Lake, contract: Contract, version: int, told_by: Sequence[str]) -> pl.DataFrame:
-    """`_hashed` of all rows of a version."""
-    parts = _batches(lake, contract, version, [*contract.key, *told_by])
+def _told_rows(lake: Lake, contract: Contract, version: int) -> pl.DataFrame:
+    """`hashes_of` all rows of a version."""
+    parts = _batches(lake, contract, version, [*contract.key, *_told_by(contract)])
     empty = pl.DataFrame(schema={"key": pl.UInt64, "row": pl.UInt64})
-    return pl.concat([empty, *(_hashed(part, contract, told_by) for part in parts)])
+    return pl.concat([empty, *(hashes_of(part, contract) for part in parts)])
 
 
 def _keyed(rows: pl.DataFrame, contract: Contract, columns: Sequence[str]) -> pl.DataFrame:

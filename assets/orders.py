@@ -85,6 +85,7 @@ def order_steps() -> list[Step]:
             reads=INVENTORY_READS,
             compute=_move,
             turn=Turn.BESIDE_ANOTHER,
+            beside="plan_writeback",
             column_sources={"reconciled.inventory_movements": ("conformed.reservations",)},
         ),
     ]

@@ -19,7 +19,7 @@ import dagster as dg
 import polars as pl
 
 from assets.apart import done, is_begun_ahead, stored_bytes, tables_are_live, tables_are_made
-from assets.changes import Made, hashes_of
+from assets.changes import COMPARED_ROWS, Made, hashes_of
 from assets.check_words import check_description, check_metadata
 from assets.errands import done_ahead
 from assets.gate_log import gate_log
@@ -102,6 +102,8 @@ class Step:
         table -> what a person should see of the live table beside its preview, as Dagster metadata.
     turn
         when it goes, of the steps that could.
+    beside
+        the step beside whose writing it may be done, where there is memory for both.
     untold
         tables in parts whose content no commit tells, so that they count as changed; a row that their gate
         refuses is a mistake of ours and stops them.
@@ -123,6 +125,7 @@ class Step:
     figures: dict[str, Figures] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
     turn: Turn = Turn.USUAL
+    beside: str | None = None
 
     def figures_of(self, night: Night, table: str) -> dict[str, Any]:
         """What the step shows of a live table beside its preview."""
@@ -430,6 +433,7 @@ def _published(
             had = night.lake.exists(table)
             publication = night.lake.publish(contract, rows, metadata)
             is_compared = had and publication.is_changed and gated.fresh is None
+            is_compared &= rows.height <= COMPARED_ROWS
             made = Made(gated.fresh, gated.gone, hashes_of(rows, contract) if is_compared else None)
             live = _Live(contract, publication, gated.results, made)
             del gated, rows

@@ -84,6 +84,7 @@ def reconciled_steps() -> list[Step]:
             reads=READS,
             compute=_compute,
             turn=Turn.BESIDE_ANOTHER,
+            beside="golden",
             column_sources={
                 "reconciled.invoices": ("conformed.invoices",),
                 "reconciled.payments": ("conformed.payments",),

@@ -35,6 +35,7 @@ def signals_steps() -> list[Step]:
             reads=READS,
             compute=_compute,
             turn=Turn.BESIDE_ANOTHER,
+            beside="plan_writeback",
             made_from={"signals.relationship_strength": ("golden.contacts", "golden.activities")},
             column_sources={
                 "signals.lead_scores": ("golden.contacts",),

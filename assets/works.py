@@ -44,9 +44,6 @@ from crm_hygiene.night import Night, mappings_of
 from crm_hygiene.progress import LOGGER
 from expectations.engine import prepare_gates
 
-# Steps that may be done while another one writes what it has made, which keeps one core and less memory busy.
-_BESIDE = {"reconcile": "golden", "move_inventory": "plan_writeback", "signal": "plan_writeback"}
-
 # A step holds at most so many times the bytes that it reads as stored: reconciling a million people 16 times.
 _HELD_OF_STORED = 16
 
@@ -116,13 +113,13 @@ def early_works(mappings: dict[str, Mapping]) -> dict[str, Early]:
             step.turn,
             step.name,
             Early(
-                frozenset([*published.intersection(step.reads), is_made(_BESIDE[step.name])]),
+                frozenset([*published.intersection(step.reads), is_made(step.beside)]),
                 partial(is_worth_its_room, step=step),
-                beside=_BESIDE[step.name],
+                beside=step.beside,
             ),
         )
         for step in steps
-        if step.name in _BESIDE
+        if step.beside is not None
     ]
     found.sort(key=lambda work: -work[0])  # as their turns come
     return {name: early for _, name, early in found}

@@ -7,7 +7,7 @@ that of its own tables), gates and writing (`expectations.gate`, `assets.publica
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -59,6 +59,26 @@ class StreamedRevision:
     kept: Iterable[pl.DataFrame]
     fresh: Iterable[pl.DataFrame]
     gone: Gone | None = None
+
+
+Stays = Callable[[pl.DataFrame], pl.Series]
+"""Of some rows of a live version, which stay: a Boolean each."""
+
+
+def revised(live: pl.LazyFrame, stays: Stays, fresh: pl.DataFrame) -> Revision:
+    """The rows of the live version that stay, and `fresh` ones."""
+    rows = live.collect()
+    kept = stays(rows)
+    return Revision(rows.filter(kept), fresh, rows.filter(~kept))
+
+
+def revised_in_parts(
+    live: pl.LazyFrame, stays: Stays, fresh: Iterable[pl.DataFrame], height: int
+) -> StreamedRevision:
+    """As `revised`; the live version is read as its rows are asked for, `height` at a time."""
+    gone = Gone()
+    parts = (part.collect() for part in slices(live, height))
+    return StreamedRevision((gone.split(rows, stays(rows)) for rows in parts), fresh, gone)
 
 
 def slices(rows: pl.LazyFrame, height: int) -> Iterator[pl.LazyFrame]:

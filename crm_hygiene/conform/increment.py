@@ -20,7 +20,7 @@ from crm_hygiene.lake_additions import rows_added_since
 from crm_hygiene.landing import landing_contract
 from crm_hygiene.mapping import Mapping
 from crm_hygiene.night import Night
-from crm_hygiene.revision import Gone, Revision, StreamedRevision, slices
+from crm_hygiene.revision import Revision, StreamedRevision, revised, revised_in_parts
 
 _RECORD = ["source", "record_id"]
 
@@ -63,20 +63,16 @@ def conform_changes(
             touched.append(pl.DataFrame({"source": mapping.source, "record_id": records}))
             again.append((mapping, records))
     anew = pl.concat([contract.empty().select(_RECORD), *touched]).with_columns(is_told=pl.lit(value=True))
-    gone = Gone()
 
-    def kept(live: pl.LazyFrame) -> pl.DataFrame:
-        rows = live.collect()
+    def stays(rows: pl.DataFrame) -> pl.Series:
         told = rows.select(_RECORD).join(anew, on=_RECORD, how="left", maintain_order="left")
-        return gone.split(rows, told["is_told"].is_null() & ~rows["source"].is_in(whole))
+        return told["is_told"].is_null() & ~rows["source"].is_in(whole)
 
     live = night.lake.scan(contract)
     if is_streamed(night, table):
         parts = conform_sources_in_parts(night, contract, again)
-        return StreamedRevision(map(kept, slices(live, _KEPT_ROWS)), parts, gone)
-    stays = kept(live)
-    made = pl.concat([contract.empty(), *conform_sources(night, contract, again)])
-    return Revision(stays, made, gone.rows(contract.empty()))
+        return revised_in_parts(live, stays, parts, _KEPT_ROWS)
+    return revised(live, stays, pl.concat([contract.empty(), *conform_sources(night, contract, again)]))
 
 
 def _refused(night: Night, contract: Contract) -> pl.DataFrame:

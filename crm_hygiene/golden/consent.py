@@ -45,7 +45,7 @@ class ConsentMemory:
     remembered
         opt-outs only the suppression list still knows, as of `privacy.recall_opt_outs`.
     stated
-        what the conformed tables state, if remembering needed it: it is not worked out again.
+        what the conformed tables state, where whoever remembers has worked it out: it is not done again.
     """
 
     rules: ConsentRules

@@ -26,7 +26,7 @@ from crm_hygiene.golden.persons import build_persons
 from crm_hygiene.golden.provenance import Provenance
 from crm_hygiene.golden.quality_score import uniqueness
 from crm_hygiene.golden.reach import Resolved, touched_organisations, touched_people
-from crm_hygiene.revision import Gone, Revision, StreamedRevision, slices
+from crm_hygiene.revision import Revision, Stays, StreamedRevision, revised, revised_in_parts, slices
 from crm_hygiene.spill import PutBy, gathered
 from crm_hygiene.survivorship.pins import pins_of_entities
 from crm_hygiene.survivorship.rules import Rules
@@ -178,10 +178,10 @@ def revise_golden(
         systems,
         size,
     )
-    relationships = _revised(
+    relationships = revised(
         live["golden.relationships"],
-        pl.col("person_entity_id").is_in(persons_touched.implode()),
-        persons.relationships,
+        _unless(pl.col("person_entity_id").is_in(persons_touched.implode())),
+        gathered(persons.relationships),
     )
     tied = tie_people(interactions, here.people, here.living_people, systems)
     inquiries = follow_inquiries(
@@ -222,10 +222,12 @@ def revise_golden(
             **{t: _against(live[t].collect(), frame) for t, frame in compared.items()},
         },
         activities=Compared(live["golden.activities"], activities),
-        provenance=_revised_provenance(
+        provenance=revised_in_parts(
             live[PROVENANCE],
-            is_person,
-            is_firm,
+            _unless(
+                ((pl.col("table_name") == "golden.contacts") & is_person)
+                | ((pl.col("table_name") == "golden.accounts") & is_firm)
+            ),
             Provenance(
                 chosen=(
                     *(("contacts", choices) for choices in persons.choices),
@@ -235,6 +237,7 @@ def revise_golden(
                 rules=rules,
                 as_of=as_of,
             ),
+            _KEPT_ROWS,
         ),
         touched=(persons_touched.len(), firms_touched.len()),
         notes=night_notes(
@@ -248,11 +251,8 @@ def _are_most(touched: pl.Series, then: pl.DataFrame, now: pl.DataFrame) -> bool
     return touched.len() > _MOST_TOUCHED * known
 
 
-def _revised(live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy]) -> Revision:
-    """The live rows that are not touched, and what was built of the others."""
-    rows = live.collect()
-    touched = rows.select(touched=is_touched)["touched"]
-    return Revision(rows.filter(~touched), gathered(built), rows.filter(touched))
+def _unless(is_touched: pl.Expr) -> Stays:
+    return lambda rows: rows.select(stays=~is_touched)["stays"]
 
 
 def _now(live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy], column: str) -> pl.DataFrame:
@@ -266,18 +266,10 @@ def _now(live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy], column
 def _held_or_in_parts(
     live: pl.LazyFrame, is_touched: pl.Expr, built: Sequence[PutBy]
 ) -> Revision | StreamedRevision:
-    """As `_revised`; of a wide table of many rows nothing but what was built is held."""
+    """The live rows that are not touched, and what was built; of many rows not even the former are held."""
     if live.select(pl.len()).collect().item() <= _KEPT_ROWS:
-        return _revised(live, is_touched, built)
-    gone = Gone()
-    return StreamedRevision(_kept(live, ~is_touched, gone), (rows() for rows in built), gone)
-
-
-def _kept(live: pl.LazyFrame, stays: pl.Expr, gone: Gone) -> Iterator[pl.DataFrame]:
-    """The live rows that stay, in parts; the others are put by as `gone`."""
-    for part in slices(live, _KEPT_ROWS):
-        rows = part.collect()
-        yield gone.split(rows, rows.select(stays=stays)["stays"])
+        return revised(live, _unless(is_touched), gathered(built))
+    return revised_in_parts(live, _unless(is_touched), (rows() for rows in built), _KEPT_ROWS)
 
 
 def _against(live: pl.DataFrame, table: pl.DataFrame) -> Revision:
@@ -285,13 +277,3 @@ def _against(live: pl.DataFrame, table: pl.DataFrame) -> Revision:
     was, found = live.hash_rows(seed=0), table.hash_rows(seed=0)
     is_kept = found.is_in(was.implode())
     return Revision(table.filter(is_kept), table.filter(~is_kept), live.filter(~was.is_in(found.implode())))
-
-
-def _revised_provenance(
-    live: pl.LazyFrame, is_person: pl.Expr, is_firm: pl.Expr, fresh: Provenance
-) -> StreamedRevision:
-    """Provenance of the entities that were not touched, in parts, and that of the others."""
-    table = pl.col("table_name")
-    stays = ~(((table == "golden.contacts") & is_person) | ((table == "golden.accounts") & is_firm))
-    gone = Gone()
-    return StreamedRevision(_kept(live, stays, gone), fresh, gone)

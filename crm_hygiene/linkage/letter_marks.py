@@ -67,9 +67,16 @@ _ANY_DIGIT = int(sum(_BIT_OF[digit] for digit in _DIGITS))
 # Digits are counted in six bits each, ten of them in one number.
 _FIELD_BITS = 6
 _MOST_IN_FIELD = (1 << _FIELD_BITS) - 1
-_FIELD_OF = np.zeros(256, dtype=np.int64)
-for _place, _digit in enumerate(_DIGITS):
-    _FIELD_OF[_digit] = 1 << (_FIELD_BITS * _place)
+
+
+def _fields() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    fields = np.zeros(256, dtype=np.int64)
+    for place, digit in enumerate(_DIGITS):
+        fields[digit] = 1 << (_FIELD_BITS * place)
+    return fields
+
+
+_FIELD_OF = _fields()
 
 
 def _bytes_of(texts: pl.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -83,8 +90,8 @@ def _bytes_of(texts: pl.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
 def _digits_twice(letters: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The bits of the digits that each text has twice or more often.
 
-    All digits of a text are counted in one number, in a field of its own each; what a text has too often for
-    a field is cut off before, and counts as the most it can hold.
+    All digits of a text are counted in one number, in a field of its own each. Texts that could have more of
+    a digit than a field can hold are counted by themselves.
     """
     counted = np.add.reduceat(_FIELD_OF[letters], starts)
     lengths = np.diff(np.append(starts, len(letters)))

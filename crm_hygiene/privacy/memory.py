@@ -27,8 +27,6 @@ def memory_of(
     register = lake.read(contract_of("linked.person_entities"))
     former = former_members(members, left, register)
     listed, salts = (lake.read(contract_of(f"privacy.{name}")) for name in ("suppressions", "salts"))
-    if listed.is_empty():
-        return ConsentMemory(night.consent_rules, former)
     stated = stated_by_all(people, consents, interactions, night.consent_rules, night.systems)
     remembered = recall_opt_outs(listed, people, stated, salts)
     return ConsentMemory(night.consent_rules, former, remembered, stated)
