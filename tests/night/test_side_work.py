@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 
 from assets import charts, golden, publication, side_work, staging
+from assets.errands import Errands
 from crm_hygiene.beside import Beside
 from crm_hygiene.golden import revise
 from crm_hygiene.lake import Lake
@@ -31,9 +32,18 @@ def fresh(undisturbed: Project, tmp_path: Path) -> Project:
     return undisturbed.exports(tmp_path)
 
 
+class _Patient(Errands):
+    """A step waits for its errand, begun or not, so that how busy the machine is decides nothing."""
+
+    def take(self, name: str) -> Any:
+        wait([self._begun[name]] if name in self._begun else [])
+        return super().take(name)
+
+
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """Side work is on; step -> whether what it needs was done ahead of it."""
+    monkeypatch.setattr(side_work, "Errands", _Patient)
     found: dict[str, bool] = {}
     for module in (publication, charts):
 
@@ -65,8 +75,8 @@ def test_side_work_makes_the_same_tables(fresh: Project, undisturbed: Project, d
     assert outcome.is_success, outcome.failures
     _is_like(fresh, undisturbed)
     ahead = {step for step, was_done in done.items() if was_done}
-    assert {"link", "golden", "charts__linkage"} <= ahead
-    assert sum(step.startswith("conform_") for step in ahead) >= 4
+    assert {"link", "golden"} <= ahead
+    assert ahead == {*staging.steps_ahead(mappings_of(fresh.config)), "charts__linkage"}.intersection(done)
 
 
 class _InThread:
