@@ -10,6 +10,7 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from crm_hygiene.cash.rules import NameRules
+from crm_hygiene.standardise.text import latinised
 
 _TOO_COMMON = 200
 
@@ -94,14 +95,13 @@ def cut_parties(names: pl.DataFrame, known: pl.DataFrame, rules: NameRules) -> p
 
 
 def _folded(column: str) -> pl.Expr:
-    """Lower case without marks, as a bank that knows no umlauts writes it."""
+    """Lower case without marks and in Latin letters, as a bank that knows no others writes it."""
     spelt = (
         pl.col(column)
         .str.to_lowercase()
         .str.replace_many(["ä", "ö", "ü", "ß", "å", "ø", "æ"], ["ae", "oe", "ue", "ss", "aa", "oe", "ae"])
     )
-    bare = spelt.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
-    return bare.str.replace_all(r"\s+", " ").str.strip_chars()
+    return latinised(spelt).str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 def _words(names: pl.DataFrame) -> pl.DataFrame:

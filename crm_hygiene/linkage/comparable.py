@@ -15,7 +15,7 @@ from crm_hygiene.linkage.nicknames import nickname_roots
 from crm_hygiene.linkage.organisation_words import word_columns
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.linkage.street_parts import street_columns
-from crm_hygiene.standardise.text import folded
+from crm_hygiene.standardise.text import latinised
 
 # Texts people type where a value is demanded. Longer ones are found by their fan-out.
 PLACEHOLDERS = (
@@ -54,11 +54,21 @@ def read_columns(kind: EntityKind, available: list[str]) -> list[str]:
 
 
 def fold(column: pl.Expr, gap: str = "") -> pl.Expr:
-    """Lower case without accents and punctuation; words joined by `gap`; placeholders become null."""
-    text = folded(column).str.replace_all(r"['’`]", "").str.replace_all(r"[^\p{L}\p{N}]+", gap)
+    """Lower case, Latin letters where they can be, no accents nor punctuation; words joined by `gap`.
+
+    Placeholders become null.
+    """
+    text = latinised(column).str.replace_all(r"['’`]", "").str.replace_all(r"[^\p{L}\p{M}\p{N}]+", gap)
     text = text.str.strip_chars(" ") if gap else text
     bare = text.str.replace_all(" ", "", literal=True) if gap else text
     return pl.when((bare != "") & ~bare.is_in(PLACEHOLDERS)).then(text)
+
+
+def _is_latin(*columns: str) -> pl.Expr:
+    """Whether folded texts are all in Latin letters or all in others; null where they have both, or none."""
+    text = pl.concat_str(columns, ignore_nulls=True)
+    is_latin, is_other = text.str.contains("[a-z]"), text.str.contains(r"[\p{L}--\p{Latin}]")
+    return pl.when(is_latin != is_other).then(is_latin)
 
 
 def _code(column: pl.Expr) -> pl.Expr:
@@ -122,8 +132,10 @@ def _spells_name(user: pl.Expr) -> pl.Expr:
     plain = _plain_vowels(user)
     names = [pl.col("given"), pl.col("family")]
     spelled = [s for n in names for s in (spelled_by(user, n), spelled_by(plain, _plain_vowels(n)))]
+    # Whether a mailbox spells a name in other letters cannot be told, and most do.
+    is_unread = ~_is_latin("given", "family").fill_null(True)
     # A single digit is the second of a name at one company; a longer number is somebody's own.
-    return ~user.str.contains(r"\d\d") & pl.any_horizontal(spelled)
+    return ~user.str.contains(r"\d\d") & pl.any_horizontal(*spelled, is_unread)
 
 
 def _words_of(column: pl.Expr) -> pl.Expr:
@@ -194,6 +206,9 @@ def _people(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("work").alias("occupation"),
         "region",
         pl.col("country_code").alias("country"),
+        _is_latin("given", "family").alias("name_is_latin"),
+        _is_latin("organisation").alias("organisation_is_latin"),
+        _is_latin("road", "town").alias("place_is_latin"),
     ).collect()
 
 
@@ -234,6 +249,8 @@ def _organisations(rows: pl.DataFrame) -> pl.DataFrame:
         _code(pl.coalesce("tax_id", "tax_id_stated")).alias("tax_id"),
         pl.col("tax_id").is_not_null().alias("tax_is_verified"),
         _code(pl.col("iban")).alias("iban"),
+        _is_latin("words").alias("name_is_latin"),
+        _is_latin("road", "city").alias("place_is_latin"),
     ).collect()
     return per_text(frame, "words", word_columns)
 

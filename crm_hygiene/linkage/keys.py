@@ -17,7 +17,8 @@ from crm_hygiene.linkage.settings import EntityKind
 
 KEYS_SCHEMA = pl.Schema({"l": pl.Int64(), "r": pl.Int64(), "match_key": pl.String()})
 
-# Two people's names can be one name: each part missing, alike, a nickname or an initial; or swapped.
+# Two people's names can be one name: each part missing, alike, a nickname or an initial; or swapped; or
+# one in Latin letters and one in letters that cannot be compared with them.
 COMPATIBLE_PEOPLE = """(
     (coalesce(a.family, '') = '' OR coalesce(b.family, '') = ''
         OR jaro_winkler_similarity(a.family, b.family) >= 0.85)
@@ -25,11 +26,11 @@ COMPATIBLE_PEOPLE = """(
         OR jaro_winkler_similarity(a.given, b.given) >= 0.8
         OR list_has_any(a.given_roots, b.given_roots)
         OR ((length(a.given) = 1 OR length(b.given) = 1) AND left(a.given, 1) = left(b.given, 1)))
-) OR (a.given = b.family AND a.family = b.given)"""
+) OR (a.given = b.family AND a.family = b.given) OR a.name_is_latin <> b.name_is_latin"""
 
 COMPATIBLE_ORGANISATIONS = """(
     a.name IS NULL OR b.name IS NULL OR jaro_winkler_similarity(a.name, b.name) >= 0.8
-    OR contains(a.name, b.name) OR contains(b.name, a.name)
+    OR contains(a.name, b.name) OR contains(b.name, a.name) OR a.name_is_latin <> b.name_is_latin
 )"""
 
 # Up to this many records of one value and one name are paired each with each, so that a decision on one
@@ -54,6 +55,7 @@ COMPARED = (
     "given_roots",
     "email_kind",
     "name",
+    "name_is_latin",
 )
 
 

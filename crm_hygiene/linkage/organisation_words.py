@@ -34,7 +34,7 @@ LEGAL_WORDS = _words(
     "company corporation incorporated limited liability joint stock open public "
     "ag gmbh mbh kg kgaa ohg ug se ev sa sas sarl sl srl spa bv nv oy oyj ab asa aps plc llc llp lp ltda lda "
     "jsc ojsc pjsc cjsc ooo oao zao pao ao kk pty pte sdn bhd kft zrt doo dd sro spol aktiengesellschaft "
-    "gesellschaft beschrankter haftung ооо оао зао пао ао"
+    "gesellschaft beschrankter haftung ood eood ead dooel tov prat"
 )
 
 # Usual abbreviations and second spellings -> the word they stand for.

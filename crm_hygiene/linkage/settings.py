@@ -90,10 +90,12 @@ class KindRules(BaseModel):
         if not terms:
             return given
 
+        spelt = _in_brackets(terms)
+
         def spelled(level: Any) -> Any:
             if not isinstance(level, dict) or not isinstance(level.get("when"), str):
                 return level
-            return {**level, "when": Template(level["when"]).safe_substitute(_in_brackets(terms))}
+            return {**level, "when": Template(level["when"]).safe_substitute(spelt)}
 
         def each(comparison: Any) -> Any:
             if not isinstance(comparison, dict):
@@ -115,7 +117,11 @@ class KindRules(BaseModel):
 
 
 def _in_brackets(terms: dict[str, str]) -> dict[str, str]:
-    return {name: f"({condition})" for name, condition in terms.items()}
+    """Terms by name, those that stand above a term put into it."""
+    found: dict[str, str] = {}
+    for name, condition in terms.items():
+        found[name] = f"({Template(condition).safe_substitute(found)})"
+    return found
 
 
 @cache

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 #: Numbering plans, names of countries, suffixes, registers of banks and taxes are these libraries' data.
 LIBRARIES = (
+    "anyascii",
     "babel",
     "cleanco",
     "email-validator",

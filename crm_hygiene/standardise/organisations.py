@@ -13,7 +13,7 @@ import polars as pl
 from cleanco.termdata import terms_by_type
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import cleaned, complaint, fold, folded, package_list
+from crm_hygiene.standardise.text import cleaned, complaint, fold, folded, latinised, package_list
 
 # cleanco's terms that are everyday words or countries' and states' initials in other languages.
 _NOT_FORMS = frozenset(
@@ -41,11 +41,6 @@ _LEADING_FORMS = (
     "oao",
     "zao",
     "pao",
-    "ооо",
-    "оао",
-    "зао",
-    "пао",
-    "тов",
     "uab",
     "sia",
     "pt",
@@ -53,16 +48,27 @@ _LEADING_FORMS = (
     "too",
     "ud",
 )
+# Of the short forms in other alphabets those that stand in front, too, and are no words there.
+_LEADING_SHORT = frozenset(
+    {
+        *("ао", "оао", "зао", "пао", "ано", "ооо", "одо", "тоо", "ип", "чп", "чуп"),
+        *("тов", "тдв", "пп", "ат", "пат", "прат", "фоп", "ет", "доо", "дооел", "შპს"),
+    }
+)
 _CJK_FORMS = (
     "股份有限公司", "有限责任公司", "有限公司", "株式会社", "有限会社", "合同会社", "合資会社",
     "주식회사", "유한회사", "(주)", "㈜", "(株)",
 )  # fmt: skip
 
 
+# What a name in quotation marks begins with.
+_OPENING = r"[\"'«„“”]"
+
+
 @cache
 def _forms() -> tuple[str, ...]:
     """Every legal form as words without dots, longest first."""
-    forms = set(package_list("legal_forms"))
+    forms = {fold(form) for form in package_list("legal_forms")}
     for terms in terms_by_type.values():
         for term in terms:
             words = re.sub(r"[^a-z0-9&]+", " ", fold(term).replace(".", "")).replace("&", " and ").split()
@@ -78,7 +84,7 @@ def _loosely(form: str) -> str:
     for word in form.split(" "):
         if word == "and":
             words.append(r"(?:&|\+|and|und|et|y|e)")
-        elif len(word) <= 5 and word.isascii():
+        elif len(word) <= 5:
             words.append(r"\.? ?".join(word) + r"\.?" if len(word) <= 4 else r"\.?".join(word) + r"\.?")
         else:
             words.append(re.escape(word) + r"\.?")
@@ -96,17 +102,22 @@ def _tail_pattern() -> str:
 @cache
 def _head_pattern() -> str:
     cjk = "|".join(re.escape(f) for f in _CJK_FORMS)
-    return rf"^(?:(?:{'|'.join(_LEADING_FORMS)})\.?[ ,]+|(?:{cjk})[ ,]*)"
+    others = [f for f in _forms() if not f.isascii() and (" " in f or f in _LEADING_SHORT)]
+    words = "|".join([*_LEADING_FORMS, *(_loosely(f) for f in others)])
+    return rf"^(?:(?:{words})\.?(?:[ ,]+|[ ,]*{_OPENING})|(?:{cjk})[ ,]*)"
 
 
 def _compared(column: str) -> pl.Expr:
-    """`&` to and, dots inside abbreviations closed up, other punctuation to blanks, leading 'the' off."""
+    """`&` to and, dots inside abbreviations closed up, other punctuation to blanks, leading 'the' off.
+
+    In Latin letters, where the alphabet has letters for sounds.
+    """
     return (
-        pl.col(column)
+        latinised(column)
         .str.replace_all("&", " and ", literal=True)
         .str.replace_all(r"\b(\p{L})\.", "$1")
         .str.replace_all("'", "", literal=True)
-        .str.replace_all(r"[^\p{L}\p{N}]+", " ")
+        .str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ")
         .str.strip_chars(" ")
         .str.replace(r"^the +", "")
     )
@@ -115,9 +126,9 @@ def _compared(column: str) -> pl.Expr:
 def standardise_organisation_names(frame: pl.DataFrame) -> pl.DataFrame:
     """Columns [raw] -> adds organisation_name, organisation_name_normalised, legal_form and problem.
 
-    The normalised name is lower case ASCII where the script allows, without punctuation, legal forms and
-    a leading 'the', and is never empty: a name that is nothing but a legal form keeps it. `legal_form`
-    is the text as written.
+    The normalised name is lower case, in Latin letters where the script allows (`romanise`), without
+    punctuation, legal forms and a leading 'the', and is never empty: a name that is nothing but a legal form
+    keeps it. `legal_form` is the text as written.
     """
     frame = frame.with_columns(_text=cleaned("raw"))
     text = pl.col("_text")
@@ -155,4 +166,4 @@ def _as_written(shown: pl.Expr, folded_part: pl.Expr) -> pl.Expr:
 
 
 def _trimmed(form: pl.Expr) -> pl.Expr:
-    return form.str.strip_chars(" ,;").str.replace(r"^\((.*)\)$", "$1")
+    return form.str.strip_chars(" ,;\"'«„“”").str.replace(r"^\((.*)\)$", "$1")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
 import ftfy
 import polars as pl
+
+from crm_hygiene.standardise.romanise import LETTERS, romanised
 
 # UTF-8 read as cp1252 or Latin-1 always shows a lead byte followed by a continuation byte. Only
 # texts with such a pair pay for ftfy, which costs about 30 microseconds a value.
@@ -37,6 +39,15 @@ _UNDECOMPOSED = {
     "ħ": "h", "ı": "i", "ŋ": "n", "ŧ": "t", "ʼ": "'", "’": "'", "‘": "'", "–": "-", "—": "-",
 }  # fmt: skip
 
+# Marks over and under letters, Hebrew points and Arabic vowel signs, which are left out as often as not. The
+# marks of other scripts (the vowels of India, the voice of kana) make another letter; so does that of й.
+_ACCENTS = (
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc]+"
+)
+_KEPT = {"и\u0306": "й", "И\u0306": "Й"}
+
+_ACCENT = re.compile(_ACCENTS)
 _SPACES = re.compile(_BLANKS)
 _HIDDEN = re.compile(_INVISIBLE)
 _PAIR = re.compile(_SUSPICIOUS)
@@ -69,13 +80,26 @@ def _clean_all(values: pl.Series) -> pl.Series:
     return values.set(empty, None) if empty.any() else values
 
 
-def _fold_all(values: pl.Series) -> pl.Series:
+def _fold_all(values: pl.Series, *, is_latin: bool = False) -> pl.Series:
     where = values.str.contains(_NOT_PRINTABLE_ASCII).fill_null(False).arg_true()
     if where.len():
-        some = values.gather(where).str.normalize("NFKD").str.replace_all(r"\p{M}+", "").str.to_lowercase()
+        some = values.gather(where)
+        if is_latin:
+            some = _romanise_all(some)
+        some = some.str.normalize("NFKD").str.replace_many(list(_KEPT), list(_KEPT.values()))
+        some = some.str.replace_all(_ACCENTS, "").str.to_lowercase().str.normalize("NFC")
         some = some.str.replace_many(list(_UNDECOMPOSED), list(_UNDECOMPOSED.values()))
         values = values.clone().scatter(where, some)
     return values.str.to_lowercase()
+
+
+def _romanise_all(values: pl.Series) -> pl.Series:
+    where = values.str.contains(LETTERS).fill_null(False).arg_true()
+    if where.len() == 0:
+        return values
+    return values.clone().scatter(
+        where, romanised(values.gather(where).str.normalize("NFC").str.to_lowercase())
+    )
 
 
 def at_rows(values: pl.Series, rows: pl.Series, change: Callable[[str], str | None]) -> pl.Series:
@@ -113,18 +137,26 @@ def clean(text: str) -> str:
 def folded(column: str | pl.Expr) -> pl.Expr:
     """A text column in lower case with accents off and the letters NFKD leaves whole spelt out.
 
-    Other scripts keep their letters. For comparing, never for display.
+    Other scripts keep their letters, and the marks that make another letter. For comparing, not for display.
     """
     expression = pl.col(column) if isinstance(column, str) else column
     return expression.map_batches(_fold_all, return_dtype=pl.String, is_elementwise=True)
 
 
+def latinised(column: str | pl.Expr) -> pl.Expr:
+    """The same as `folded`, with the letters of Greek, Cyrillic, Armenian and Georgian in Latin ones."""
+    expression = pl.col(column) if isinstance(column, str) else column
+    fold_all = partial(_fold_all, is_latin=True)
+    return expression.map_batches(fold_all, return_dtype=pl.String, is_elementwise=True)
+
+
 def fold(text: str) -> str:
     """The same as `folded` for one text."""
-    bare = "".join(
-        c for c in unicodedata.normalize("NFKD", text) if not unicodedata.category(c).startswith("M")
-    )
-    return "".join(_UNDECOMPOSED.get(c, c) for c in bare.lower())
+    apart = unicodedata.normalize("NFKD", text)
+    for letter, kept in _KEPT.items():
+        apart = apart.replace(letter, kept)
+    bare = unicodedata.normalize("NFC", _ACCENT.sub("", apart).lower())
+    return "".join(_UNDECOMPOSED.get(c, c) for c in bare)
 
 
 def complaint(subject: str, column: str | pl.Expr, why: str | pl.Expr) -> pl.Expr:

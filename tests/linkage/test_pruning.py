@@ -87,7 +87,7 @@ def test_the_bound_knows_what_is_known_of_namesakes() -> None:
     added = [
         pl.Series(f"{name}_{side}", [value] * rows.height, dtype=pl.String if name in texts else None)
         for side in "lr"
-        for name, value in {**texts, **words, "name_bits": 20.0}.items()
+        for name, value in {**texts, **words, "name_bits": 20.0, "name_is_latin": True}.items()
     ]
     with connection(LinkageSettings()) as con:
         load(con, "pairs", rows.with_columns(added))

@@ -22,7 +22,13 @@ def _holds(condition: str, left: dict[str, Any], right: dict[str, Any]) -> bool 
 
 
 def _person(given: str | None, family: str, **more: Any) -> dict[str, Any]:
-    return {"given": given, "family": family, "given_roots": given and [given], **more}
+    return {
+        "given": given,
+        "family": family,
+        "given_roots": given and [given],
+        "name_is_latin": "true",
+        **more,
+    }
 
 
 @pytest.mark.parametrize("given", [None, "kenneth"])
