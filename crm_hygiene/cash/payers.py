@@ -15,6 +15,7 @@ from crm_hygiene.cash.payer_names import cut_parties, similar_parties
 from crm_hygiene.cash.references import normalised
 from crm_hygiene.cash.rules import CashRules
 from crm_hygiene.standardise.organisations import standardise_organisation_names
+from crm_hygiene.standardise.text import latinised
 
 #: Columns of conformed.organisations by which payers are known; `iban` where there is one.
 ORGANISATION_COLUMNS = (
@@ -331,9 +332,15 @@ def _of_another_form(
 
 
 def _form(rules: CashRules) -> pl.Expr:
-    plain = pl.col("legal_form").str.to_lowercase().str.replace_all(r"[^\p{L}]", "")
-    spelt = {other: form for form, others in rules.names.legal_forms.items() for other in others}
-    return plain.replace(spelt).alias("form")
+    """`legal_form` without marks and blanks, in Latin letters and one spelling."""
+    spelt = [(other, form) for form, others in rules.names.legal_forms.items() for other in others]
+    words = pl.DataFrame(spelt, schema={"other": pl.String, "form": pl.String}, orient="row")
+    known = words.select(_bare("other"), "form")
+    return _bare("legal_form").replace(known["other"], known["form"]).alias("form")
+
+
+def _bare(column: str) -> pl.Expr:
+    return latinised(column).str.replace_all(r"[^\p{L}]", "")
 
 
 def _from_another_account(payments: pl.DataFrame, keys: pl.DataFrame, found: pl.DataFrame) -> list[int]:

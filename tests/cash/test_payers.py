@@ -13,6 +13,7 @@ from crm_hygiene.cash.entries import numbered_invoices, numbered_payments
 from crm_hygiene.cash.payer_names import similar_parties
 from crm_hygiene.cash.payers import identify_payers
 from crm_hygiene.contract import contract_of
+from crm_hygiene.standardise.organisations import standardise_organisation_names
 
 from .books import RULES, Row, invoice_table, payment_table
 
@@ -102,6 +103,30 @@ def test_a_virtual_account_goes_before_everything() -> None:
 def test_another_legal_form_is_another_company(stated: str, is_unclear: bool) -> None:
     payment = {"payer_name": stated, "organisation_name_normalised": "acme weaving"}
     assert who(payment)["is_payer_unclear"] is is_unclear
+
+
+@pytest.mark.parametrize(
+    ("stated", "payer", "is_unclear"),
+    [
+        ("SOFARMA TREYDING AD", True, False),
+        ("Софарма Трейдинг АД", True, False),
+        ("SOFARMA TREYDING", True, False),
+        ("SOFARMA TREYDING EOOD", True, True),
+        ("SOFIA TREYDING AD", False, False),
+    ],
+)
+def test_a_bank_without_cyrillic_letters_names_a_customer_all_the_same(
+    stated: str, payer: bool, is_unclear: bool
+) -> None:
+    def named(raw: str) -> Row:
+        row = standardise_organisation_names(pl.DataFrame({"raw": [raw]})).row(0, named=True)
+        return {"organisation_name_normalised": row["organisation_name_normalised"]}
+
+    customer = {"record_id": "I3", "invoice_number": "X-3", "amount": "10", "customer_record_id": "C3"}
+    own = {**customer, **named("Софарма Трейдинг АД"), "customer_name": "Софарма Трейдинг АД"}
+    found = who({"payer_name": stated, **named(stated)}, own)
+    assert found["payer"] == ("customer:erp_invoices/C3" if payer else None)
+    assert found["is_payer_unclear"] is is_unclear
 
 
 def test_an_account_stands_whatever_legal_form_is_stated() -> None:
