@@ -2,7 +2,7 @@
 
 Files that are UTF-8 are read where they are. Others are written once more as UTF-8: as a whole if the
 encoding is declared or told by a byte order mark, else line by line, because exports that were glued
-together hold lines of both kinds.
+together hold lines of both kinds. What does not belong here: which code page it was (`code_pages`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import IO
 
 from crm_hygiene.errors import FileRefused
+from crm_hygiene.readers.code_pages import code_page
 from crm_hygiene.readers.landed_file import MAX_RECORD_BYTES
 from crm_hygiene.readers.snapshot import Snapshot
 
 # A noncharacter of Unicode, which no text may hold: stands where bytes could not be decoded.
 UNDECODABLE = "\ufdd0"
 _BLOCK = 4 * 1024 * 1024
+# Bytes that tell the code page.
+_SAMPLE = 64 * 1024
 # Longest first: the mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -138,10 +141,10 @@ def _transcode(path: Path, snapshot: Snapshot, encoding: str, scratch: Path | No
 
 
 def _line_by_line(snapshot: Snapshot, declared: str, scratch: Path | None) -> Text:
-    """Each line in the declared encoding (default UTF-8), else in cp1252, else with marks."""
+    """Each line in the declared encoding (default UTF-8), else in a code page, else with marks."""
     out = tempfile.NamedTemporaryFile(prefix="crm-hygiene-", dir=scratch)  # noqa: SIM115
     declared = codecs.lookup(declared).name
-    fallback = "cp1252"
+    fallback = code_page(_sample(snapshot, declared))
     as_declared = as_fallback = unreadable = plain = 0
     with snapshot.path.open("rb") as stream:
         if snapshot.head(3) == codecs.BOM_UTF8:
@@ -175,6 +178,20 @@ def _line_by_line(snapshot: Snapshot, declared: str, scratch: Path | None) -> Te
         f"{declared}+{fallback}" if as_declared and as_fallback else fallback if as_fallback else declared
     )
     return Text(Path(out.name), 0, encoding, bool(unreadable) or snapshot.has_nul, warnings, holder=out)
+
+
+def _sample(snapshot: Snapshot, declared: str) -> bytes:
+    """The first lines that are not in the declared encoding."""
+    lines: list[bytes] = []
+    size = 0
+    with snapshot.path.open("rb") as stream:
+        while size < _SAMPLE and (line := stream.readline(MAX_RECORD_BYTES + 1)):
+            try:
+                line.decode(declared)
+            except UnicodeDecodeError:
+                lines.append(line[:_SAMPLE])
+                size += len(lines[-1])
+    return b"".join(lines)
 
 
 def _with_newlines(text: Text, scratch: Path | None) -> Text:
