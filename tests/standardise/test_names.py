@@ -56,6 +56,26 @@ def test_full_name_is_parsed_where_the_parts_are_missing(
     assert (row["given_name"], row["middle_name"], row["family_name"]) == (given, middle, family)
 
 
+@pytest.mark.parametrize(
+    ("full", "given", "middle", "family"),
+    [
+        ("Лавров Сергей Викторович", "Сергей", "Викторович", "Лавров"),
+        ("Сергей Викторович Лавров", "Сергей", "Викторович", "Лавров"),
+        ("ИВАНОВА АННА ИЛЬИНИЧНА", "Анна", "Ильинична", "Иванова"),
+        ("Шевченко Леся Григорівна", "Леся", "Григорівна", "Шевченко"),
+        ("Роман Аркадьевич Абрамович", "Роман", "Аркадьевич", "Абрамович"),
+        ("Petrova Anna Sergeevna", "Anna", "Sergeevna", "Petrova"),
+        ("David Aaron Rabinovich", "David", "Aaron", "Rabinovich"),
+        ("Роман Абрамович", "Роман", None, "Абрамович"),
+    ],
+)
+def test_a_patronymic_tells_which_name_is_the_family_s(
+    full: str, given: str, middle: str | None, family: str
+) -> None:
+    row = standardised(full_name=full)
+    assert (row["given_name"], row["middle_name"], row["family_name"]) == (given, middle, family)
+
+
 def test_titles_and_suffixes_come_out_of_the_full_name() -> None:
     row = standardised(full_name="Dr. Juan de la Vega III")
     assert (row["name_prefix"], row["name_suffix"], row["full_name"]) == ("Dr.", "III", "Juan de la Vega")
