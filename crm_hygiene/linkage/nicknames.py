@@ -1,7 +1,7 @@
 """Nicknames: which given names may stand for the same name.
 
-The table is `nicknames.csv`, derived from carltonnorthern/nicknames (Apache-2.0): one row per formal
-name and nickname, both folded.
+Two tables of a formal name and a nickname a row: `nicknames.csv`, English ones, derived from
+carltonnorthern/nicknames (Apache-2.0), and `nicknames_of_europe.csv`, our own, of other languages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
+from crm_hygiene.standardise.text import latinised
+
 NICKNAMES_FILE = Path(__file__).parent / "nicknames.csv"
+EUROPE_FILE = Path(__file__).parent / "nicknames_of_europe.csv"
 
 
 @cache
@@ -21,10 +24,13 @@ def nickname_roots() -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        `given` (text) and `given_roots` (sorted list of text): the formal names a name may stand
-        for, itself among them. `bob` and `rob` share `robert`.
+        `given` (folded, in Latin letters) and `given_roots` (sorted list of text): the formal names a name
+        may stand for, itself among them. `bob` and `rob` share `robert`.
     """
-    table = pl.read_csv(NICKNAMES_FILE, comment_prefix="#")
+    columns = ["formal", "nickname"]
+    table = pl.concat(
+        [pl.read_csv(file, comment_prefix="#").select(columns) for file in (NICKNAMES_FILE, EUROPE_FILE)]
+    ).select(latinised(c).str.replace_all("[^a-z]", "").alias(c) for c in columns)
     own = pl.concat([table.select("formal"), table.select(formal="nickname")]).unique()
     rows = pl.concat(
         [

@@ -16,6 +16,10 @@ KINDS = (
     "pkwy", "pkway", "expressway", "circle", "cir", "alley", "trail", "trl", "pike", "route", "rte",
     "rue", "calle", "c", "via", "viale", "corso", "piazza", "rua", "avenida", "avda", "ul", "ulica",
     "chaussee", "allee", "weg", "platz", "laan", "straat", "steenweg", "jl",
+    # As Cyrillic and Greek ones are written in Latin letters.
+    "ulitsa", "vul", "vulitsya", "vulytsya", "vulytsia", "bul", "bulvar", "bulevard", "prospekt", "prosp",
+    "pereulok", "provulok", "ploshchad", "ploshcha", "naberezhnaya", "shosse", "odos", "leoforos", "leof",
+    "plateia",
 )  # fmt: skip
 COMPASS = (
     "n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west", "northeast",

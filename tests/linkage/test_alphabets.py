@@ -12,7 +12,7 @@ import pytest
 
 from crm_hygiene.contract import contract_of
 from crm_hygiene.linkage import Linkage
-from crm_hygiene.linkage.comparable import comparable
+from crm_hygiene.linkage.comparable import comparable, with_block_columns
 from crm_hygiene.standardise.organisations import standardise_organisation_names
 
 from .test_guards import strangers
@@ -114,3 +114,14 @@ def test_whose_letters_a_name_has(
 ) -> None:
     frame = comparable("person", people({"given_name": given, "family_name": family}))
     assert frame["name_is_latin"].to_list() == [is_latin]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Uli", "Ulrich"), ("Саша", "Александр"), ("Sasha", "Aleksandr"), ("Γιώργος", "Georgios"),
+     ("Kasia", "Katarzyna"), ("Pepe", "José"), ("Bob", "Robert")],
+)  # fmt: skip
+def test_nicknames_are_known_in_many_languages(people: People, one: str, other: str) -> None:
+    rows = people({"given_name": one}, {"given_name": other})
+    roots = with_block_columns("person", comparable("person", rows))["given_roots"].to_list()
+    assert set(roots[0]) & set(roots[1])
