@@ -15,6 +15,8 @@ LATIN = "cp1252"
 
 # Of the bytes of words that have any above 127.
 _OTHER_SHARE = 0.6
+# Of all bytes: text that was cut within a letter keeps nearly all as UTF-8, of a code page hardly a pair is.
+_UTF8_SHARE = 0.9
 # Fewer words than these tell nothing.
 _LEAST_WORDS = 10
 
@@ -33,6 +35,9 @@ def code_page(sample: bytes) -> str:
     above = sum(byte > 127 for word in words for byte in word)
     if len(words) < _LEAST_WORDS or above < _OTHER_SHARE * sum(map(len, words)):
         return LATIN
+    letters = b" ".join(words)
+    if len(letters.decode("utf-8", "ignore").encode()) >= _UTF8_SHARE * len(letters):
+        return LATIN  # damaged UTF-8
     # Few nights read such files.
     from charset_normalizer import from_bytes
 

@@ -65,6 +65,15 @@ def test_latin_letters_stay_in_the_commonest_page(page: str, names: str) -> None
     assert code_page("\n".join(names.split(", ") * 9).encode(page)) == "cp1252"
 
 
+@pytest.mark.parametrize("names", [RUSSIAN, GREEK, HEBREW, JAPANESE])
+def test_utf8_cut_within_a_letter_is_of_no_code_page(landing: Path, contacts: Mapping, names: str) -> None:
+    cut = [name.encode()[:-1] for name in names.split(", ")]
+    rows = b"".join(b"%d,%s,user%d@example.com\n" % (n, name, n) for n, name in enumerate(cut))
+    assert code_page(rows) == "cp1252"
+    _, landed = read(landing / "a.csv", contacts, HEADER.encode() + b"x,Jo,jo@example.com\n" + rows)
+    assert landed.encoding in ("utf-8", "utf-8+cp1252", "cp1252")
+
+
 def test_a_few_words_tell_nothing() -> None:
     assert code_page("été, Öä, ÀÉÎ\n".encode("cp1252")) == "cp1252"
     assert code_page(b"") == "cp1252"
