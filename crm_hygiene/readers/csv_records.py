@@ -87,7 +87,7 @@ def csv_records(text: Text, delimiter: str, skip_lines: int = 0) -> Iterator[Csv
             yield CsvRecord(None, "NUL byte in the row", raw)
         elif text.is_suspect and UNDECODABLE in raw:
             shown = raw.replace(UNDECODABLE, "\ufffd")
-            yield CsvRecord(None, "bytes that are neither the file's encoding nor cp1252", shown)
+            yield CsvRecord(None, "bytes that are neither in the file's encoding nor in its code page", shown)
         else:
             yield CsvRecord(fields, "", raw)
 

@@ -217,7 +217,7 @@ def numbered_lines(text: Text, refused: list[RefusedRow]) -> Iterator[tuple[int,
         elif text.is_suspect and "\0" in line:
             reason = "NUL byte in the row"
         elif text.is_suspect and UNDECODABLE in line:
-            reason = "bytes that are neither the file's encoding nor cp1252"
+            reason = "bytes that are neither in the file's encoding nor in its code page"
         else:
             try:
                 record, end = decode(stripped)

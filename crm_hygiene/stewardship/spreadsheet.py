@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crm_hygiene.errors import ConfigurationError
+from crm_hygiene.readers.code_pages import code_page
 
 # OWASP, CSV Injection: a cell that begins with one of these may be run as a formula. The full-width forms
 # are read as the plain ones by some spreadsheets.
@@ -62,8 +63,8 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # What spreadsheets on Windows save a plain "CSV" in.
-        return data.decode("cp1252", errors="replace")
+        # Spreadsheets on Windows save a plain "CSV" in the code page of the country.
+        return data.decode(code_page(data), errors="replace")
 
 
 def _delimiter(header: str, known: Iterable[str]) -> str:

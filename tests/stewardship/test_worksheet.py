@@ -16,7 +16,7 @@ from crm_hygiene.stewardship.act import decide, judged
 from crm_hygiene.stewardship.bulk import Import, import_judgements
 from crm_hygiene.stewardship.log import DecisionLog
 from crm_hygiene.stewardship.revocation import revoke
-from crm_hygiene.stewardship.spreadsheet import guarded, unguarded
+from crm_hygiene.stewardship.spreadsheet import guarded, read_csv, unguarded
 from crm_hygiene.stewardship.targets import resolve_targets
 from crm_hygiene.stewardship.worksheet import export_worksheet
 
@@ -65,6 +65,14 @@ def test_the_queue_comes_back_as_spreadsheets_save_it(
     assert (done.refused, done.blank) == ((), 1)
     assert standing(night) == {("1", "3"): "same"}
     assert DecisionLog.read(night.lake).frame["reason"].to_list() == ["gehört zusammen"]
+
+
+def test_a_reason_in_a_country_s_code_page_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "queue.csv"
+    reason = "един и същ човек, казва колегата от Велико Търново, който го познава отдавна"
+    path.write_bytes(f"judgement;reason\r\nsame;{reason}\r\n".encode("cp1251"))
+    _, _, lines = read_csv(path, ("judgement", "reason"))
+    assert [line.cells["reason"] for line in lines] == [reason]
 
 
 def test_a_question_that_left_the_queue_is_known_by_its_records(night: Night, tmp_path: Path) -> None:
