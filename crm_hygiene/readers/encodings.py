@@ -144,7 +144,7 @@ def _line_by_line(snapshot: Snapshot, declared: str, scratch: Path | None) -> Te
     """Each line in the declared encoding (default UTF-8), else in a code page, else with marks."""
     out = tempfile.NamedTemporaryFile(prefix="crm-hygiene-", dir=scratch)  # noqa: SIM115
     declared = codecs.lookup(declared).name
-    fallback = code_page(_sample(snapshot, declared))
+    fallback = ""  # told by the first lines that need one
     as_declared = as_fallback = unreadable = plain = 0
     with snapshot.path.open("rb") as stream:
         if snapshot.head(3) == codecs.BOM_UTF8:
@@ -158,6 +158,7 @@ def _line_by_line(snapshot: Snapshot, declared: str, scratch: Path | None) -> Te
                 text = line.decode(declared)
                 as_declared += 1
             except UnicodeDecodeError:
+                fallback = fallback or code_page(_sample(line, stream, declared))
                 try:
                     text = line.decode(fallback)
                     as_fallback += 1
@@ -180,17 +181,18 @@ def _line_by_line(snapshot: Snapshot, declared: str, scratch: Path | None) -> Te
     return Text(Path(out.name), 0, encoding, bool(unreadable) or snapshot.has_nul, warnings, holder=out)
 
 
-def _sample(snapshot: Snapshot, declared: str) -> bytes:
-    """The first lines that are not in the declared encoding."""
-    lines: list[bytes] = []
-    size = 0
-    with snapshot.path.open("rb") as stream:
-        while size < _SAMPLE and (line := stream.readline(MAX_RECORD_BYTES + 1)):
-            try:
-                line.decode(declared)
-            except UnicodeDecodeError:
-                lines.append(line[:_SAMPLE])
-                size += len(lines[-1])
+def _sample(first: bytes, stream: IO[bytes], declared: str) -> bytes:
+    """A line that is not in the declared encoding and more such after it; the stream stays where it is."""
+    lines = [first[:_SAMPLE]]
+    size = len(lines[0])
+    at = stream.tell()
+    while size < _SAMPLE and (line := stream.readline(MAX_RECORD_BYTES + 1)):
+        try:
+            line.decode(declared)
+        except UnicodeDecodeError:
+            lines.append(line[:_SAMPLE])
+            size += len(lines[-1])
+    stream.seek(at)
     return b"".join(lines)
 
 

@@ -80,11 +80,11 @@ def _clean_all(values: pl.Series) -> pl.Series:
     return values.set(empty, None) if empty.any() else values
 
 
-def _fold_all(values: pl.Series, *, is_latin: bool = False) -> pl.Series:
+def _fold_all(values: pl.Series, *, romanise: bool = False) -> pl.Series:
     where = values.str.contains(_NOT_PRINTABLE_ASCII).fill_null(False).arg_true()
     if where.len():
         some = values.gather(where)
-        if is_latin:
+        if romanise:
             some = _romanise_all(some)
         some = some.str.normalize("NFKD").str.replace_many(list(_KEPT), list(_KEPT.values()))
         some = some.str.replace_all(_ACCENTS, "").str.to_lowercase().str.normalize("NFC")
@@ -146,7 +146,7 @@ def folded(column: str | pl.Expr) -> pl.Expr:
 def latinised(column: str | pl.Expr) -> pl.Expr:
     """The same as `folded`, with the letters of Greek, Cyrillic, Armenian and Georgian in Latin ones."""
     expression = pl.col(column) if isinstance(column, str) else column
-    fold_all = partial(_fold_all, is_latin=True)
+    fold_all = partial(_fold_all, romanise=True)
     return expression.map_batches(fold_all, return_dtype=pl.String, is_elementwise=True)
 
 

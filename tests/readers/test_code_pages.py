@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crm_hygiene.mapping import Mapping
+from crm_hygiene.readers import encodings
 from crm_hygiene.readers.code_pages import code_page
 
 from .test_csv import HEADER, read
@@ -77,3 +78,14 @@ def test_utf8_cut_within_a_letter_is_of_no_code_page(landing: Path, contacts: Ma
 def test_a_few_words_tell_nothing() -> None:
     assert code_page("été, Öä, ÀÉÎ\n".encode("cp1252")) == "cp1252"
     assert code_page(b"") == "cp1252"
+
+
+def test_nobody_is_asked_for_a_page_that_the_mapping_names(
+    landing: Path, contacts: Mapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encodings, "code_page", None)
+    declared = contacts.model_copy(update={"encoding": "cp1250"})
+    data = (HEADER + "1,Łukasz Wójcik,l@example.com\n").encode("cp1250")
+    frame, landed = read(landing / "a.csv", declared, data)
+    assert frame["FirstName"].to_list() == ["Łukasz Wójcik"]
+    assert (landed.encoding, landed.warnings) == ("cp1250", [])
