@@ -74,6 +74,13 @@ tryton: .venv-tryton/ready  ## a Tryton 8 of its own in .venv-tryton, for the te
 circle-tryton: .venv-tryton/ready  ## the whole circle on it: dirty parties, night, apply, second plan empty, undo
 	@$(BIN)/python -m bench tryton
 
+.azurite/ready: tests/object_store/azurite/package.json tests/object_store/azurite/package-lock.json
+	mkdir -p .azurite && cp tests/object_store/azurite/package*.json .azurite
+	npm ci --prefix .azurite --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+azurite: .azurite/ready  ## Azure's blob storage in .azurite (needs node and npm), for the tests of a lake on it
+
 lock:  ## compile the lock files anew (needs uv); they name no registry
 	uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-strip-extras --no-annotate --no-header --python-version 3.11 --upgrade -o requirements.lock

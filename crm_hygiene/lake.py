@@ -34,6 +34,7 @@ from crm_hygiene.fingerprint import Content, content_of
 from crm_hygiene.key_order import in_key_order
 from crm_hygiene.lake_batches import as_reader, batches_of, delta_schema, made_apart
 from crm_hygiene.lake_constraints import outdated
+from crm_hygiene.lake_errors import in_short
 from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
 from crm_hygiene.lake_tidying import Tidying
@@ -59,11 +60,6 @@ _TABLE_PROPERTIES = {
     "delta.logRetentionDuration": "interval 30 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
 }
-
-
-def _in_short(error: Exception) -> str:
-    """The first line of a message, without the pages that object stores attach."""
-    return str(error).split("\n")[0][:400]
 
 
 class OvertakenError(LakeError):
@@ -110,7 +106,7 @@ class Lake:
                 raise LakeError(f"{table}: version {version} is no longer in the lake") from None
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{table}: the lake cannot be read: {error}") from error
+            raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
     def _open(self, table: str, version: int | None = None) -> OpenTable | None:
         def opened() -> OpenTable | None:
@@ -120,7 +116,7 @@ class Lake:
         try:
             return OPEN_TABLES.get(self._key(table, version), opened)
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{table}: the lake cannot be read: {_in_short(error)}") from error
+            raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
     def exists(self, table: str) -> bool:
         """Whether the table has been published at least once."""
@@ -188,7 +184,7 @@ class Lake:
         try:
             return in_key_order(self.scan(contract, version).collect(), contract.key)
         except OSError as error:
-            raise LakeError(f"{contract.table}: the lake cannot be read: {error}") from error
+            raise LakeError(f"{contract.table}: the lake cannot be read: {in_short(error)}") from error
 
     def _properties(
         self, metadata: dict[str, str], transactions: list[Transaction] | None = None
@@ -234,7 +230,7 @@ class Lake:
             now = self._fresh(contract.table)
             is_overtaken = now is not None and now.version() != found
             kind = OvertakenError if is_overtaken else LakeError
-            raise kind(f"{contract.table}: cannot be made in the lake: {_in_short(error)}") from error
+            raise kind(f"{contract.table}: cannot be made in the lake: {in_short(error)}") from error
         return delta
 
     def _stream(
@@ -297,7 +293,7 @@ class Lake:
                 f"{contract.table}: not written, another process wrote to it at the same time; run again"
             ) from error
         except (DeltaError, OSError) as error:
-            message = _in_short(error)
+            message = in_short(error)
             # A constraint's message prints the rejected rows; they may be personal data.
             if any(word in message.lower() for word in ("constraint", "invariant", "validation check")):
                 message = "a row breaks a constraint of the contract"
@@ -391,7 +387,7 @@ class Lake:
                 f"{contract.table}: its content is not told, another process wrote to it at the same time"
             ) from error
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{contract.table}: its content is not told: {_in_short(error)}") from error
+            raise LakeError(f"{contract.table}: its content is not told: {in_short(error)}") from error
         OPEN_TABLES.put(self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta))
 
     def append(
@@ -484,7 +480,7 @@ class Lake:
                 if "_delta_log" in files.folders(f"{layer}/{name}")
             )
         except OSError as error:
-            raise LakeError(f"{self.uri}: the lake cannot be read: {_in_short(error)}") from error
+            raise LakeError(f"{self.uri}: the lake cannot be read: {in_short(error)}") from error
 
     def stored(self, table: str) -> dict[str, int]:
         """Bytes of every file of a table, past versions and log included, by name below the table."""
@@ -496,7 +492,7 @@ class Lake:
             handler = DeltaStorageHandler(self.table_uri(table), self.storage_options or None)
             return StoreFiles(handler).files()
         except OSError as error:
-            raise LakeError(f"{table}: the lake cannot be read: {_in_short(error)}") from error
+            raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
     def tidying(self, table: str) -> Tidying:
         """The table opened to be tidied; its rows and its state stay as they are."""
@@ -567,7 +563,7 @@ class _LeaseTable:
             )
             return int(table.version()), table.history(1)[0]
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{self._address}: the lake cannot be locked: {_in_short(error)}") from error
+            raise LakeError(f"{self._address}: the lake cannot be locked: {in_short(error)}") from error
 
     def commit(self, after: int, texts: dict[str, str]) -> bool:
         try:
@@ -578,5 +574,5 @@ class _LeaseTable:
         except CommitFailedError:
             return False
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{self._address}: the lake cannot be locked: {_in_short(error)}") from error
+            raise LakeError(f"{self._address}: the lake cannot be locked: {in_short(error)}") from error
         return True

@@ -44,6 +44,7 @@ MadeOnce = Callable[[str, Callable[[Path], Any]], Any]
 _FIRST = (
     "night/test_incremental_night.py",
     "night/test_side_work.py",
+    "object_store/test_whole_nights.py",
     "golden/test_golden_invariants.py",
     "spark/test_cluster.py",
     "night/test_model_life_cycle.py",

@@ -30,8 +30,13 @@ class OneWriteAtATime:
             return list(self._application(environ, start_response))
 
 
-def main(port_file: Path) -> None:
-    application = OneWriteAtATime(DomainDispatcherApplication(create_backend_app))
+def writes_one_at_a_time() -> OneWriteAtATime:
+    """The S3 server's application."""
+    return OneWriteAtATime(DomainDispatcherApplication(create_backend_app))
+
+
+def serve(application: Any, port_file: Path) -> None:
+    """Serve on a free port of this machine, which `port_file` tells, until the process is ended."""
     server = make_server("127.0.0.1", 0, application, threaded=True)
     staged = port_file.with_suffix(".staged")
     staged.write_text(str(server.port))
@@ -40,4 +45,4 @@ def main(port_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(writes_one_at_a_time(), Path(sys.argv[1]))

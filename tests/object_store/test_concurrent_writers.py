@@ -16,9 +16,11 @@ from deltalake import DeltaTable
 from crm_hygiene.lake import Lake
 from crm_hygiene.lake_tables import OPEN_TABLES
 
+from .stores import KINDS, Store
 from .writer import RUNS, runs
 
 _WRITERS = 4
+_OF_STORES = ("AWS_", "AZURE_", "AZURITE_", "GOOGLE_")
 
 
 class Writer:
@@ -46,7 +48,7 @@ class Writer:
         return line.rstrip("\n")
 
     def begin(self, uri: str, what: str, name: str, count: int) -> None:
-        store = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        store = {name: value for name, value in os.environ.items() if name.startswith(_OF_STORES)}
         self.say(json.dumps([uri, what, name, count, store]))
         assert self.hear() == "ready"
 
@@ -66,9 +68,13 @@ def writers() -> Iterator[list[Writer]]:
         writer.close()
 
 
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "lake") if request.param == "folder" else request.getfixturevalue("lake_uri")
+@pytest.fixture(params=["folder", *(pytest.param(name, marks=pytest.mark.long) for name in KINDS)])
+def uri(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A lake in a folder, and one in a new bucket of each store."""
+    if request.param == "folder":
+        return str(tmp_path / "lake")
+    store: Store = request.getfixturevalue(f"{request.param}_store")
+    return f"{store.opened(monkeypatch).bucket()}/my läke (1)"
 
 
 def _at_once(writers: list[Writer], uri: str, what: str, count: int) -> list[str]:
