@@ -59,6 +59,10 @@ _ATTEMPTS = 20
 _TABLE_PROPERTIES = {
     "delta.logRetentionDuration": "interval 30 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
+    # Who opens a table reads every commit since the last checkpoint, in a store by a request each.
+    "delta.checkpointInterval": "10",
+    # What may go of the log is decided with what is needed, by upkeep.
+    "delta.enableExpiredLogCleanup": "false",
 }
 
 

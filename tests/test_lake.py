@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -82,6 +83,25 @@ def test_what_newer_inputs_leave_the_same_is_not_written_again(lake: Lake, contr
     assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
     # Commits that change no row count as versions of the same state.
     assert len({version.state for version in lake.versions(RUNS)}) == 1
+
+
+def test_ten_commits_are_the_most_that_opening_a_table_reads(lake: Lake, contract: Contract) -> None:
+    for number in range(25):
+        lake.append(contract, [_runs(str(number))], {"run_id": "r"})
+        assert lake.tidying(RUNS).commits_since_checkpoint() <= 10
+
+
+def test_only_upkeep_takes_anything_of_a_log_away(lake: Lake, contract: Contract) -> None:
+    for number in range(12):
+        lake.append(contract, [_runs(str(number))], {"run_id": "r"})
+    # Delta looks at when a commit's file was written.
+    log = Path(lake.table_uri(RUNS), "_delta_log")
+    for commit in log.glob("*.json"):
+        os.utime(commit, (0, 0))
+    for number in range(12):
+        lake.append(contract, [_runs(f"later {number}")], {"run_id": "r"})
+    assert len(list(log.glob("*.json"))) >= 24
+    assert lake.read(contract, 3).height == lake.read(contract, 2).height + 1
 
 
 def test_other_columns_are_written_though_the_rows_seem_the_same(lake: Lake, contract: Contract) -> None:
