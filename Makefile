@@ -76,7 +76,7 @@ circle-tryton: .venv-tryton/ready  ## the whole circle on it: dirty parties, nig
 
 .azurite/ready: tests/object_store/azurite/package.json tests/object_store/azurite/package-lock.json
 	mkdir -p .azurite && cp tests/object_store/azurite/package*.json .azurite
-	npm ci --prefix .azurite --ignore-scripts --no-audit --no-fund --silent
+	npm ci --prefix .azurite --ignore-scripts --no-audit --no-fund --silent --fetch-retries 1
 	@touch $@
 
 azurite: .azurite/ready  ## Azure's blob storage in .azurite (needs node and npm), for the tests of a lake on it

@@ -137,7 +137,7 @@ class StepProcesses:
             yield from _handed_on(self._noted(told), name, log)
             is_whole = True
         finally:
-            OPEN_TABLES.forget()  # another process has written
+            OPEN_TABLES.ask_again()  # another process has written
             self._left(process, is_whole)
 
     def results_of(self, work: BegunWork, name: str, night: Night, log: logging.Logger) -> Iterator[Any]:
@@ -145,7 +145,7 @@ class StepProcesses:
         try:
             yield from _handed_on(self._noted(work.told(self._meanwhile(name, night))), name, log)
         finally:
-            OPEN_TABLES.forget()
+            OPEN_TABLES.ask_again()
             work.stop()
 
     def _noted(self, told: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

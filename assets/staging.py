@@ -61,7 +61,7 @@ def prepare(config_path: str | None) -> None:
 
 def stage(run: Run, name: str) -> Staged | None:
     """Compute the tables of a step; None where it need not run, or where it reads much."""
-    OPEN_TABLES.forget()  # the night's process has published since this one did its last
+    OPEN_TABLES.ask_again()  # the night's process has published since this one did its last
     night = run.night()
     step = _steps(run.config_path)[name]
     inputs = step.inputs(night)
@@ -83,5 +83,5 @@ def _held(table: Table) -> Table:
 
 def draw(run: Run) -> Drawn:
     """Draw the charts of both kinds."""
-    OPEN_TABLES.forget()
+    OPEN_TABLES.ask_again()
     return draw_both(run.night())

@@ -191,7 +191,7 @@ copyreg.pickle(dg.AssetCheckResult, lambda result: (_check_result, (result._asdi
 
 def perform(run: Run, name: str) -> None:
     """Do a work of a run and tell what comes of it, an error included."""
-    OPEN_TABLES.forget()  # other processes have written since this one did its last
+    OPEN_TABLES.ask_again()  # other processes have written since this one did its last
     with _progress_told():
         try:
             for result in _works(run.config_path)[name](run.night(), _log()):

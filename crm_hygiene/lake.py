@@ -79,7 +79,7 @@ def _one_after_another(write: Callable[[], _Done]) -> _Done:
         try:
             return write()
         except OvertakenError:
-            OPEN_TABLES.forget()
+            OPEN_TABLES.ask_again()
     return write()
 
 

@@ -6,7 +6,8 @@ somebody, this process or another, has committed to it since.
 
 - In a folder that is exact and costs two looks at files: the next commit is not there, and the commit it
   was opened at is still the same file (a table that was deleted and made again has another).
-- In an object store it is a request: an answer serves for `FRESH_SECONDS`. Reading what was live a second
+- In an object store it is a request: an answer, also that there is no such table, serves for `FRESH_SECONDS`,
+  unless somebody knows that another process has written (`ask_again`). Reading what was live a second
   ago is reading a moment earlier; what writes asks again (`Lake._ensure`).
 
 What does not belong here: how a table is opened and written (`lake`).
@@ -14,6 +15,7 @@ What does not belong here: how a table is opened and written (`lake`).
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -103,6 +105,10 @@ class OpenTable:
         self._seen_at = now
         return True
 
+    def ask_again(self) -> None:
+        """Take no answer of a moment ago."""
+        self._seen_at = -math.inf
+
     def is_there(self) -> bool:
         """Whether the commit it was opened at is the one that was read; unknown counts as no."""
         if not is_folder(self.address):
@@ -118,12 +124,15 @@ class OpenTables:
 
     def __init__(self) -> None:
         self._tables: OrderedDict[Key, OpenTable] = OrderedDict()
+        self._missed_at: dict[Key, float] = {}
         self._lock = threading.Lock()
 
     def get(self, key: Key, opened: Callable[[], OpenTable | None]) -> OpenTable | None:
         """The table of `key`, opened by `opened` where it is not open or has moved on."""
         with self._lock:
             found = self._tables.get(key)
+            if found is None and time.monotonic() - self._missed_at.get(key, -math.inf) < FRESH_SECONDS:
+                return None
         # A version that is named stays what it is while its table is there.
         if found is None or not (found.is_live() if key[2] is None else found.is_there()):
             found = opened()
@@ -131,17 +140,28 @@ class OpenTables:
         return found
 
     def put(self, key: Key, table: OpenTable | None) -> None:
-        """Keep a table that was just opened; None forgets it."""
+        """Keep a table that was just opened; None is the answer that there is none."""
         with self._lock:
             self._tables.pop(key, None)
+            self._missed_at.pop(key, None)
             if table is not None:
                 self._tables[key] = table
+            elif not is_folder(key[0]):
+                self._missed_at[key] = time.monotonic()
             while len(self._tables) > _KEPT:
                 self._tables.popitem(last=False)
 
-    def forget(self) -> None:
-        """Ask again for every table: another process may have written until now."""
+    def ask_again(self) -> None:
+        """Another process may have written until now: what is open stays so where nobody committed to it."""
         with self._lock:
+            self._missed_at.clear()
+            for table in self._tables.values():
+                table.ask_again()
+
+    def forget(self) -> None:
+        """Open every table anew: other tables may be at their addresses by now."""
+        with self._lock:
+            self._missed_at.clear()
             self._tables.clear()
 
 

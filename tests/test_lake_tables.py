@@ -43,14 +43,14 @@ def lake(tmp_path: Path) -> Lake:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses of tables, as they are opened."""
     found: list[str] = []
-    real = lake_module.DeltaTable
+    real = lake_module._Table
 
     class Counted(real):  # type: ignore[misc,valid-type]
         def __init__(self, table_uri: Any, *args: Any, **options: Any) -> None:
             found.append(str(table_uri))
             super().__init__(table_uri, *args, **options)
 
-    monkeypatch.setattr(lake_module, "DeltaTable", Counted)
+    monkeypatch.setattr(lake_module, "_Table", Counted)
     return found
 
 

@@ -85,7 +85,7 @@ def _at_once(writers: list[Writer], uri: str, what: str, count: int) -> list[str
         writer.say("go")
     said = [line for writer in writers for line in writer.rest()]
     # What this process saw of a store a moment ago would serve a second longer than four writers may take.
-    OPEN_TABLES.forget()
+    OPEN_TABLES.ask_again()
     return said
 
 
