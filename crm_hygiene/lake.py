@@ -37,7 +37,7 @@ from crm_hygiene.lake_constraints import outdated
 from crm_hygiene.lake_errors import in_short
 from crm_hygiene.lake_files import StoreFiles
 from crm_hygiene.lake_tables import OPEN_TABLES, OpenTable, is_folder
-from crm_hygiene.lake_tidying import Tidying
+from crm_hygiene.lake_tidying import LOG_PROPERTIES, Tidying
 from crm_hygiene.lake_versions import (
     COMMIT_TEXTS,
     CONTENT_OF,
@@ -59,10 +59,7 @@ _ATTEMPTS = 20
 _TABLE_PROPERTIES = {
     "delta.logRetentionDuration": "interval 30 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
-    # Who opens a table reads every commit since the last checkpoint, in a store by a request each.
-    "delta.checkpointInterval": "10",
-    # What may go of the log is decided with what is needed, by upkeep.
-    "delta.enableExpiredLogCleanup": "false",
+    **LOG_PROPERTIES,
 }
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from crm_hygiene.config import Config
 from crm_hygiene.errors import LakeError
 from crm_hygiene.lake import Lake
+from crm_hygiene.lake_errors import in_short
 from crm_hygiene.lake_tables import is_folder
 
 POINTER = "catalog.json"
@@ -35,7 +36,7 @@ def _told(lake: Lake) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = str(error).split("\n")[0][:400]
+        reason = in_short(error)
         raise LakeError(f"{lake.uri}: files could not be copied from or to the store: {reason}") from error
 
 

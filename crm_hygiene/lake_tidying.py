@@ -11,11 +11,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crm_hygiene.errors import LakeError
+from crm_hygiene.lake_errors import in_short
 from crm_hygiene.lake_tables import OpenTable
 
 _LOG = "_delta_log/"
 _ORDERED_BY = "ordered_by"
 _RETENTIONS = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+
+#: How Delta keeps the log of any table.
+LOG_PROPERTIES = {
+    # Who opens a table reads every commit since the last checkpoint, in a store by a request each.
+    "delta.checkpointInterval": "10",
+    # What may go of the log is decided with what is needed, by upkeep.
+    "delta.enableExpiredLogCleanup": "false",
+}
 
 
 class Tidying:
@@ -40,14 +49,11 @@ class Tidying:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            reason = str(error).split("\n")[0][:400]
-            raise LakeError(f"{self._table}: not tidied, its rows are as they were: {reason}") from error
         except Exception as error:
             # Delta's errors have classes of their own, which only `lake` knows by name.
-            if type(error).__module__ != "_internal":
+            if not isinstance(error, OSError) and type(error).__module__ != "_internal":
                 raise
-            reason = str(error).split("\n")[0][:400]
+            reason = in_short(error)
             raise LakeError(f"{self._table}: not tidied, its rows are as they were: {reason}") from error
 
     def file_sizes(self) -> list[int]:
@@ -67,8 +73,9 @@ class Tidying:
         return set(self._commits)
 
     def keep_for(self, days: int) -> None:
-        """Have Delta keep commits and the memory of files out of use so long; a commit if it did not."""
-        wanted = dict.fromkeys(_RETENTIONS, f"interval {days} days")
+        """Have Delta keep commits and the memory of files out of use so long, the log as in a new table; a
+        commit if it did not."""
+        wanted = {**LOG_PROPERTIES, **dict.fromkeys(_RETENTIONS, f"interval {days} days")}
         now = self._delta.metadata().configuration
         if any(now.get(name) != value for name, value in wanted.items()):
             with self._told():

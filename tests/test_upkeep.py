@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from bench.upkeep import (
     APPENDED,
@@ -26,6 +27,7 @@ from crm_hygiene.config import UpkeepConfig
 from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import LakeError
 from crm_hygiene.lake import Lake
+from crm_hygiene.lake_tidying import LOG_PROPERTIES
 from crm_hygiene.upkeep import keep_up
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -132,6 +134,22 @@ def test_z_order_is_made_where_it_is_asked_for_and_once(lake: Lake) -> None:
     assert not any(found.is_compacted for found in keep_up(lake, settings, NOW))
     write_night(lake, 1, NOW)
     assert any(found.is_compacted for found in keep_up(lake, settings, NOW))
+
+
+def test_a_table_of_an_older_lake_is_kept_as_a_new_one(lake: Lake) -> None:
+    write_night(lake, 0, NOW)
+    before = {"delta.checkpointInterval": "100", "delta.enableExpiredLogCleanup": "true"}
+    tables = [DeltaTable(lake.table_uri(table)) for table in lake.tables()]
+    for table in tables:
+        table.alter.set_table_properties(before)
+    states = {table: lake.state(table) for table in lake.tables()}
+    keep_up(lake, UpkeepConfig(), NOW)
+    for table in tables:
+        table.update_incremental()
+        now = table.metadata().configuration
+        assert {name: now[name] for name in before} == LOG_PROPERTIES
+    assert {table: lake.state(table) for table in lake.tables()} == states
+    assert all(found.is_tidy for found in keep_up(lake, UpkeepConfig(), NOW))
 
 
 def test_an_empty_lake(lake: Lake) -> None:
