@@ -190,3 +190,19 @@ def front_door(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses of the lake's tables, as they are opened."""
+    from crm_hygiene import lake
+
+    found: list[str] = []
+
+    class Counted(lake._Table):
+        def __init__(self, table_uri: Any, *args: Any, **options: Any) -> None:
+            found.append(str(table_uri))
+            super().__init__(table_uri, *args, **options)
+
+    monkeypatch.setattr(lake, "_Table", Counted)
+    return found

@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-import crm_hygiene.lake as lake_module
 from crm_hygiene.contract import contract_of
 from crm_hygiene.lake import Lake
 
@@ -37,21 +36,6 @@ def _runs(*ids: str) -> pl.DataFrame:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Addresses of tables, as they are opened."""
-    found: list[str] = []
-    real = lake_module._Table
-
-    class Counted(real):  # type: ignore[misc,valid-type]
-        def __init__(self, table_uri: Any, *args: Any, **options: Any) -> None:
-            found.append(str(table_uri))
-            super().__init__(table_uri, *args, **options)
-
-    monkeypatch.setattr(lake_module, "_Table", Counted)
-    return found
 
 
 def test_a_table_nobody_commits_to_is_opened_once(lake: Lake, opened: list[str]) -> None:

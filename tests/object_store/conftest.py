@@ -45,10 +45,10 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
 @pytest.fixture
 def lake_uri(store: Store) -> str:
     """Address of a lake in a new bucket of each store."""
-    return f"{store.bucket()}/my läke (1)"
+    return store.lake()
 
 
 @pytest.fixture
 def s3_lake_uri(s3_store: Store, monkeypatch: pytest.MonkeyPatch) -> str:
     """Address of a lake in a new bucket on S3."""
-    return f"{s3_store.opened(monkeypatch).bucket()}/my läke (1)"
+    return s3_store.opened(monkeypatch).lake()

@@ -69,6 +69,10 @@ class Store:
         self.make(name)
         return f"{self.scheme}://{name}"
 
+    def lake(self) -> str:
+        """The address of a lake in a new bucket, of letters that addresses write otherwise."""
+        return f"{self.bucket()}/my läke (1)"
+
 
 def _put(address: str, headers: dict[str, str] | None = None) -> None:
     request = urllib.request.Request(address, method="PUT", headers=headers or {})

@@ -74,7 +74,7 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     if request.param == "folder":
         return str(tmp_path / "lake")
     store: Store = request.getfixturevalue(f"{request.param}_store")
-    return f"{store.opened(monkeypatch).bucket()}/my läke (1)"
+    return store.opened(monkeypatch).lake()
 
 
 def _at_once(writers: list[Writer], uri: str, what: str, count: int) -> list[str]:

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from deltalake import write_deltalake
 
-import crm_hygiene.lake as lake_module
+import crm_hygiene.lake_tables as lake_tables
 from crm_hygiene.lake import Lake
 from crm_hygiene.lake_tables import OPEN_TABLES
 
 from .writer import RUNS, runs
 
 TABLE = RUNS.table
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Addresses of tables, as they are opened."""
-    found: list[str] = []
-    real = lake_module._Table
-
-    class Counted(real):
-        def __init__(self, table_uri: Any, *args: Any, **options: Any) -> None:
-            found.append(str(table_uri))
-            super().__init__(table_uri, *args, **options)
-
-    monkeypatch.setattr(lake_module, "_Table", Counted)
-    return found
 
 
 def test_who_knows_of_other_writers_asks_and_opens_what_they_wrote(lake_uri: str, opened: list[str]) -> None:
@@ -47,7 +30,10 @@ def test_who_knows_of_other_writers_asks_and_opens_what_they_wrote(lake_uri: str
     assert len(opened) == 1
 
 
-def test_a_table_that_is_not_there_is_looked_for_once(lake_uri: str, opened: list[str]) -> None:
+def test_a_table_that_is_not_there_is_looked_for_once(
+    lake_uri: str, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_tables, "FRESH_SECONDS", 3600.0)
     lake = Lake(lake_uri)
     for _ in range(5):
         assert not lake.exists(TABLE)
