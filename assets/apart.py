@@ -29,7 +29,7 @@ from crm_hygiene.night import Night
 from crm_hygiene.progress import tell
 from crm_hygiene.runs import published_by
 
-LARGE_BYTES = 32_000_000
+LARGE_BYTES = 22_000_000
 """A step that reads so much, in bytes as stored, is large."""
 
 # A process that holds no more than this after a step does the next one as well.

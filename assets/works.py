@@ -44,8 +44,8 @@ from crm_hygiene.night import Night, mappings_of
 from crm_hygiene.progress import LOGGER
 from expectations.engine import prepare_gates
 
-# A step holds at most so many times the bytes that it reads as stored: reconciling a million people 16 times.
-_HELD_OF_STORED = 16
+# A step holds at most so many times the bytes that it reads as stored: reconciling a million people 24 times.
+_HELD_OF_STORED = 24
 
 
 def _steps(mappings: dict[str, Mapping]) -> list[Step]:

@@ -35,6 +35,7 @@ class Tidying:
         table: str,
         opened: OpenTable,
         commit_options: Callable[[Mapping[str, str]], dict[str, Any]],
+        written_as: Any,
         stored: Callable[[], dict[str, int]],
     ) -> None:
         self._table = table
@@ -43,6 +44,7 @@ class Tidying:
         self._live = opened.version
         self._commit_options = commit_options
         self._commit = commit_options({})
+        self._written_as = written_as
         self._stored = stored
 
     @contextmanager
@@ -84,14 +86,18 @@ class Tidying:
     def compact(self, target_bytes: int) -> None:
         """Write small files into ones of about `target_bytes`, rows in their order."""
         with self._told():
-            self._delta.optimize.compact(target_size=target_bytes, **self._commit)
+            self._delta.optimize.compact(
+                target_size=target_bytes, writer_properties=self._written_as, **self._commit
+            )
 
     def z_order(self, columns: Sequence[str], target_bytes: int) -> None:
         """Write all rows anew, those near each other in `columns` together."""
         with self._told():
             # Delta's own record of the commit does not say the columns.
             options = self._commit_options({_ORDERED_BY: ",".join(columns)})
-            self._delta.optimize.z_order(list(columns), target_size=target_bytes, **options)
+            self._delta.optimize.z_order(
+                list(columns), target_size=target_bytes, writer_properties=self._written_as, **options
+            )
 
     def vacuum(self, keep_hours: int, keep_versions: Sequence[int], is_dry_run: bool) -> int:
         """Delete files that went out of use before `keep_hours` ago and that no kept version has.

@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 import crm_hygiene.lake as lake_module
 from crm_hygiene.contract import Contract, contract_of, load_contracts
@@ -146,6 +147,33 @@ def test_each_frame_is_added_once_though_another_process_came_between(
     assert lake.append_each(contract, {"x/1": _runs("a"), "x/2": _runs("b")}, META) == {"x/2"}
     assert lake.append_each(contract, {"x/1": _runs("a"), "x/2": _runs("b")}, META) == set()
     assert sorted(lake.read(contract)["run_id"].to_list()) == ["a", "b"]
+
+
+def test_files_are_small_and_their_row_groups_are_those_of_their_readers(
+    lake: Lake, contract: Contract
+) -> None:
+    def row_groups(version: int | None = None) -> list[int]:
+        before = set() if version is None else set(lake.file_uris(RUNS, version))
+        (path,) = set(lake.file_uris(RUNS)) - before
+        found = parquet.ParquetFile(path).metadata
+        groups = [found.row_group(i) for i in range(found.num_row_groups)]
+        assert {g.column(c).compression for g in groups for c in range(g.num_columns)} == {"ZSTD"}
+        return [g.num_rows for g in groups]
+
+    rows = _runs(*map(str, range(250_000)))
+    of_duckdb = 122_880
+    lake.publish(contract, rows, META)
+    assert row_groups() == [2 * of_duckdb, 250_000 - 2 * of_duckdb]
+    version = lake.version(RUNS)
+    lake.append(contract, [rows.head(of_duckdb)] * 3, META)
+    assert row_groups(version) == [2 * of_duckdb, of_duckdb]
+    lake.publish_parts(contract, [rows, rows], META)
+    assert row_groups() == [2 * of_duckdb, 2 * of_duckdb, 500_000 - 4 * of_duckdb]
+    lake.replace_rows(contract, rows.head(1), "run_id", "0", META)
+    lake.tidying(RUNS).compact(2**30)
+    assert row_groups()[0] == 2 * of_duckdb
+    lake.tidying(RUNS).z_order(["run_id"], 2**30)
+    assert row_groups()[0] == 2 * of_duckdb
 
 
 def test_error_while_a_part_is_made_surfaces_as_itself_and_nothing_is_kept(

@@ -246,7 +246,7 @@ def test_a_step_is_done_beside_another_only_where_there_is_memory_for_both(
 ) -> None:
     step = next(step for step in _steps(mappings_of(Config())) if step.name == "signal")
     monkeypatch.setattr("assets.works.stored_bytes", lambda *_: 1_000)
-    for free, has_room in ((32_000, True), (31_999, False), (None, False)):
+    for free, has_room in ((48_000, True), (47_999, False), (None, False)):
         monkeypatch.setattr("assets.works.free_bytes", lambda free=free: free)
         assert _has_room(night, step) is has_room
 
