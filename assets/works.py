@@ -44,7 +44,7 @@ from crm_hygiene.night import Night, mappings_of
 from crm_hygiene.progress import LOGGER
 from expectations.engine import prepare_gates
 
-# A step holds at most so many times the bytes that it reads as stored: reconciling a million people 24 times.
+# A step holds at most so many times the bytes that it reads as stored: reconciling of 300,000 people 23.7.
 _HELD_OF_STORED = 24
 
 

@@ -64,7 +64,7 @@ _TABLE_PROPERTIES = {
 }
 
 # How every Parquet file is written, also where upkeep writes it anew; what it brings: docs/performance.md.
-_FILES = WriterProperties(
+_PARQUET = WriterProperties(
     compression="ZSTD",
     compression_level=1,
     # Readers decode row groups side by side. Two of DuckDB's own: others leave it with broken ones.
@@ -297,7 +297,7 @@ class Lake:
         check_held(self.uri)
         write: Any = write_deltalake  # its overloads tell modes apart, ours is a variable
         try:
-            write(delta, data, mode=mode, writer_properties=_FILES, **options)
+            write(delta, data, mode=mode, writer_properties=_PARQUET, **options)
         except CommitFailedError as error:
             raise OvertakenError(
                 f"{contract.table}: not written, another process wrote to it at the same time; run again"
@@ -521,7 +521,7 @@ class Lake:
                 "post_commithook_properties": PostCommitHookProperties(cleanup_expired_logs=False),
             }
 
-        return Tidying(table, opened, commit_options, _FILES, lambda: self.stored(table))
+        return Tidying(table, opened, commit_options, _PARQUET, lambda: self.stored(table))
 
     def files(self) -> StoreFiles:
         """Plain files in the lake's object store."""

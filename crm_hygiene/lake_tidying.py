@@ -35,7 +35,7 @@ class Tidying:
         table: str,
         opened: OpenTable,
         commit_options: Callable[[Mapping[str, str]], dict[str, Any]],
-        written_as: Any,
+        parquet: Any,
         stored: Callable[[], dict[str, int]],
     ) -> None:
         self._table = table
@@ -44,7 +44,7 @@ class Tidying:
         self._live = opened.version
         self._commit_options = commit_options
         self._commit = commit_options({})
-        self._written_as = written_as
+        self._parquet = parquet
         self._stored = stored
 
     @contextmanager
@@ -75,8 +75,10 @@ class Tidying:
         return set(self._commits)
 
     def keep_for(self, days: int) -> None:
-        """Have Delta keep commits and the memory of files out of use so long, the log as in a new table; a
-        commit if it did not."""
+        """Have Delta keep commits and the memory of files out of use so long; a commit if it did not.
+
+        A table of an older lake is given the log of a new one besides.
+        """
         wanted = {**LOG_PROPERTIES, **dict.fromkeys(_RETENTIONS, f"interval {days} days")}
         now = self._delta.metadata().configuration
         if any(now.get(name) != value for name, value in wanted.items()):
@@ -87,7 +89,7 @@ class Tidying:
         """Write small files into ones of about `target_bytes`, rows in their order."""
         with self._told():
             self._delta.optimize.compact(
-                target_size=target_bytes, writer_properties=self._written_as, **self._commit
+                target_size=target_bytes, writer_properties=self._parquet, **self._commit
             )
 
     def z_order(self, columns: Sequence[str], target_bytes: int) -> None:
@@ -96,7 +98,7 @@ class Tidying:
             # Delta's own record of the commit does not say the columns.
             options = self._commit_options({_ORDERED_BY: ",".join(columns)})
             self._delta.optimize.z_order(
-                list(columns), target_size=target_bytes, writer_properties=self._written_as, **options
+                list(columns), target_size=target_bytes, writer_properties=self._parquet, **options
             )
 
     def vacuum(self, keep_hours: int, keep_versions: Sequence[int], is_dry_run: bool) -> int:
