@@ -32,10 +32,10 @@ PYTEST = $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 test: $(VENV)/ready  ## the tests but for the long ones
 	$(PYTEST) -m "not long"
 
-test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale
-	$(PYTEST) --durations 40
+test-all: $(VENV)/ready  ## every test: also whole nights, clusters, faults, scale; properties on twice as many examples
+	$(PYTEST) --hypothesis-profile usual --durations 40
 
-test-thorough: $(VENV)/ready  ## every test, properties on four times as many examples; before a release
+test-thorough: $(VENV)/ready  ## every test, properties on eight times as many examples; before a release
 	$(PYTEST) --hypothesis-profile thorough --durations 40
 
 check: $(VENV)/ready  ## format, lint, types, layering, definitions

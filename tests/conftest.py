@@ -1,13 +1,14 @@
 """Settings for all tests: what is long, how many examples are drawn, who runs what.
 
-Two profiles of Hypothesis: `quick`, the one in force, draws a quarter of the examples of `thorough`
-(`--hypothesis-profile thorough`, in `make test-thorough`; tests with a number of their own take it from
-`examples`). Both search anew on each run, but not in CI, where a red must repeat. Tests marked `long` are
-whole nights, clusters, faults at every step and scale, whose cost cannot go; `make test` leaves them out and
-says so, `make test-all` runs them.
+Three profiles of Hypothesis: `quick`, the one in force, draws an eighth of the examples of `thorough`
+(`make test-thorough`), `usual` a quarter (`make test-all`, and so CI); tests with a number of their own take
+it from `examples`. All search anew on each run, but not in CI, where a red must repeat. Tests marked `long`
+are whole nights, clusters, faults at every step and scale, whose cost cannot go; `make test` leaves them out
+and says so, `make test-all` runs them.
 
-Tests are handed out file by file (`--dist loadfile`). Files that take long come first, so that no worker is
-left with one when the others are done; what takes long to make is made once for all workers.
+Tests are handed out file by file (`--dist loadfile`), to one worker more than there are cores. Files that
+take long come first, so that no worker is left with one when the others are done; what takes long to make is
+made once for all workers.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from hypothesis import settings
 
 from crm_hygiene.cli.main import main
 
-# Collecting makes modules and tests, next to none of them garbage; Python would look after 700 objects.
-gc.set_threshold(50_000)
+# Tests make next to no garbage that refers to itself; Python would look for it after every 700 objects.
+gc.set_threshold(500_000)
 
 _IN_CI = bool(os.environ.get("CI"))
 settings.register_profile("thorough", max_examples=USUAL, derandomize=_IN_CI, deadline=None)
-settings.register_profile("quick", max_examples=USUAL // 4, derandomize=_IN_CI, deadline=None)
+settings.register_profile("usual", max_examples=USUAL // 4, derandomize=_IN_CI, deadline=None)
+settings.register_profile("quick", max_examples=USUAL // 8, derandomize=_IN_CI, deadline=None)
 settings.load_profile("quick")
 
 FrontDoor = Callable[..., tuple[int, str, str]]
@@ -92,6 +94,12 @@ _FIRST = (
     "survivorship/test_pinning.py",
     "expectations/test_engine.py",
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: some tests wait for servers, processes and clocks."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

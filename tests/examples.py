@@ -1,7 +1,7 @@
 """How many examples a property test draws: a number of its own, scaled by the profile in force.
 
-`make test` and `make test-all` draw a quarter of what `make test-thorough` draws (the profiles stand in
-`conftest.py`). What does not belong here: strategies.
+`make test` draws an eighth and `make test-all` a quarter of what `make test-thorough` draws (the profiles
+stand in `conftest.py`). What does not belong here: strategies.
 """
 
 from __future__ import annotations

@@ -12,17 +12,20 @@ from hypothesis import settings
 OUTRIGHT = re.compile(r"max_examples=\d")
 
 
-@pytest.mark.parametrize(("thoroughly", "quickly"), [(3, 3), (8, FEWEST), (40, 10), (100, 25), (300, 75)])
-def test_a_number_keeps_its_share_of_the_profile(thoroughly: int, quickly: int) -> None:
+@pytest.mark.parametrize(
+    ("thoroughly", "usually", "quickly"),
+    [(3, 3, 3), (8, FEWEST, FEWEST), (40, 10, 5), (100, 25, 12), (300, 75, 36)],
+)
+def test_a_number_keeps_its_share_of_the_profile(thoroughly: int, usually: int, quickly: int) -> None:
     in_force = settings.get_current_profile_name()
     drawn = {}
     try:
-        for name in ("quick", "thorough"):
+        for name in ("quick", "usual", "thorough"):
             settings.load_profile(name)
             drawn[name] = examples(thoroughly)
     finally:
         settings.load_profile(in_force)
-    assert drawn == {"quick": quickly, "thorough": thoroughly}
+    assert drawn == {"quick": quickly, "usual": usually, "thorough": thoroughly}
     assert settings.get_profile("thorough").max_examples == USUAL
 
 

@@ -231,6 +231,7 @@ def test_a_part_is_let_go_though_a_library_keeps_its_exceptions(tmp_path: Path) 
     assert len(made) == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", TABLES)
 @settings(max_examples=examples(2))
 @given(seed=st.integers(0, 10**6))
