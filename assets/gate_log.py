@@ -47,8 +47,10 @@ class GateLog:
         of_table = {str(name): mine for (name,), mine in results.group_by("table_name", maintain_order=True)}
         before = self.lake.version(GATES)
         keys = {f"gate/{self.run_id}/{table}": mine for table, mine in of_table.items()}
-        self.lake.append_each(contract_of(GATES), keys, metadata)
-        if not self._is_read or before is None or before != self._version:
+        is_known = self._is_read and before is not None and before == self._version
+        are_new = is_known and all(self._is_newer(table, mine) for table, mine in of_table.items())
+        self.lake.append_each(contract_of(GATES), keys, metadata, before if are_new else None)
+        if not is_known or before is None:
             return
         if self.lake.version(GATES) == before + 1:
             self._version = before + 1
@@ -63,9 +65,14 @@ class GateLog:
             self._quarantined = version, frozenset(names["table_name"])
         return table in self._quarantined[1]
 
+    def _is_newer(self, table: str, results: pl.DataFrame) -> bool:
+        """Whether all that is known of the table was found before `results`, so none of it in this run."""
+        known = self._last.get(table)
+        return known is None or bool((known["checked_at"] < results["checked_at"].min()).all())
+
     def _newest(self, table: str, results: pl.DataFrame) -> pl.DataFrame:
         known = self._last.get(table)
-        if known is None or known["checked_at"].max() < results["checked_at"].max():  # type: ignore[operator]
+        if known is None or self._is_newer(table, results):
             return results
         both = pl.concat([known, results])
         return both.filter(pl.col("checked_at") == both["checked_at"].max())

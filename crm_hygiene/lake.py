@@ -434,13 +434,23 @@ class Lake:
         return True
 
     def append_each(
-        self, contract: Contract, frames: Mapping[str, pl.DataFrame], metadata: dict[str, str]
+        self,
+        contract: Contract,
+        frames: Mapping[str, pl.DataFrame],
+        metadata: dict[str, str],
+        absent_at: int | None = None,
     ) -> set[str]:
-        """Add frames in one commit, each once under its text, as `append` does; the texts that were added."""
+        """Add frames in one commit, each once under its text, as `append` does; the texts that were added.
+
+        `absent_at` is a version of which the caller knows that it has none of the texts. While it is the last
+        one they are not looked up, which replays the log for every text.
+        """
 
         def once() -> set[str]:
             delta = self._ensure(contract, metadata)
-            new = {text: frame for text, frame in frames.items() if delta.transaction_version(text) is None}
+            new = dict(frames)
+            if delta.version() != absent_at:
+                new = {text: frame for text, frame in new.items() if delta.transaction_version(text) is None}
             if new:
                 transactions = [Transaction(app_id=text, version=1) for text in new]
                 said = self._properties(metadata, transactions)

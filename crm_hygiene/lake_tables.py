@@ -7,8 +7,8 @@ somebody, this process or another, has committed to it since.
 - In a folder that is exact and costs two looks at files: the next commit is not there, and the commit it
   was opened at is still the same file (a table that was deleted and made again has another).
 - In an object store it is a request: an answer, also that there is no such table, serves for `FRESH_SECONDS`,
-  unless somebody knows that another process has written (`ask_again`). Reading what was live a second
-  ago is reading a moment earlier; what writes asks again (`Lake._ensure`).
+  unless somebody knows that another process has written (`ask_again`), as a night does of its own. Reading
+  what was live seconds ago is reading a moment earlier; what writes asks again (`Lake._ensure`).
 
 What does not belong here: how a table is opened and written (`lake`).
 """
@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from crm_hygiene.lake_versions import Statistics, statistics_of
 
-FRESH_SECONDS = 1.0
+FRESH_SECONDS = 10.0
 
 # Tables of a few lakes; one holds its list of files, a few kilobytes.
 _KEPT = 512

@@ -130,6 +130,28 @@ def test_append_once(lake: Lake, contract: Contract) -> None:
     assert lake.read(contract)["run_id"].to_list() == ["a", "b"]
 
 
+def test_what_is_known_to_be_absent_is_looked_up_only_where_the_table_moved_on(
+    lake: Lake, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    transaction_version = DeltaTable.transaction_version
+
+    def counted(delta: DeltaTable, text: str) -> int | None:
+        asked.append(text)
+        return transaction_version(delta, text)
+
+    monkeypatch.setattr(DeltaTable, "transaction_version", counted)
+    lake.append(contract, [_runs("a")], META)
+    version = lake.version(contract.table)
+    assert lake.append_each(contract, {"x/1": _runs("b")}, META, absent_at=version) == {"x/1"}
+    assert asked == []
+    assert lake.append_each(contract, {"x/1": _runs("b"), "x/2": _runs("c")}, META, absent_at=version) == {
+        "x/2"
+    }
+    assert asked == ["x/1", "x/2"]
+    assert sorted(lake.read(contract)["run_id"].to_list()) == ["a", "b", "c"]
+
+
 def test_each_frame_is_added_once_though_another_process_came_between(
     lake: Lake, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,30 @@ def test_gates_of_one_step_are_one_commit_and_each_table_is_kept_once(lake: Lake
     assert names.rows() == [("golden.accounts", 2), ("golden.contacts", 2)]
 
 
+def test_a_run_goes_on_in_another_process_and_adds_nothing_twice(lake: Lake) -> None:
+    """As a night that was killed after its commit: whether the log has been read makes no difference."""
+    GateLog(lake, "run-1").add(found("run-1", "golden.contacts"), {"run_id": "run-1"})
+    for is_read in (False, True):
+        again = GateLog(lake, "run-1")
+        if is_read:
+            again.last(["golden.contacts"])
+        again.add(found("run-1", "golden.contacts"), {"run_id": "run-1"})
+    assert lake.read(contract_of(GATES)).height == 2
+
+
+def test_a_gate_of_this_run_is_found_behind_one_of_a_later_run(lake: Lake) -> None:
+    earlier, later = (
+        found("run-1", "golden.contacts"),
+        found("run-2", "golden.contacts", NIGHT + timedelta(1)),
+    )
+    GateLog(lake, "run-1").add(earlier, {"run_id": "run-1"})
+    GateLog(lake, "run-2").add(later, {"run_id": "run-2"})
+    log = GateLog(lake, "run-1")
+    log.last(["golden.contacts"])
+    log.add(earlier, {"run_id": "run-1"})
+    assert lake.read(contract_of(GATES)).height == 4
+
+
 def test_tables_in_quarantine_are_read_again_when_it_changes(lake: Lake) -> None:
     log = GateLog(lake, "run-1")
     assert not log.is_quarantined("conformed.people")
