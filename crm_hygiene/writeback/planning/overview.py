@@ -38,8 +38,15 @@ def samples(plan: pl.DataFrame, per_kind: int) -> pl.DataFrame:
     """Up to `per_kind` rows of each target and kind, the least sure first, of as many fields as can be."""
     order = {kind: place for place, kind in enumerate(KINDS)}
     group = ["target", "change_kind"]
-    doubtful = plan.sort("confidence", "change_id")
-    nth = pl.int_range(pl.len()).over("target", "object", "change_kind", "column_name")
+    field = ["target", "object", "change_kind", "column_name"]
+    # No more of a field can be shown: millions of others need not be put in order.
+    least = (
+        plan.with_row_index("_row")
+        .group_by(field)
+        .agg(pl.col("_row").bottom_k_by(["confidence", "change_id"], per_kind))
+    )
+    doubtful = plan[least["_row"].explode()].sort("confidence", "change_id")
+    nth = pl.int_range(pl.len()).over(field)
     mixed = doubtful.with_columns(nth.alias("_nth")).sort("_nth", "confidence", "change_id").drop("_nth")
     place = pl.col("change_kind").replace_strict(order, default=len(order))
     return mixed.filter(pl.int_range(pl.len()).over(group) < per_kind).sort(
