@@ -45,15 +45,13 @@ class GateLog:
         if results.is_empty():
             return
         of_table = {str(name): mine for (name,), mine in results.group_by("table_name", maintain_order=True)}
-        before = self.lake.version(GATES)
         keys = {f"gate/{self.run_id}/{table}": mine for table, mine in of_table.items()}
-        is_known = self._is_read and before is not None and before == self._version
-        are_new = is_known and all(self._is_newer(table, mine) for table, mine in of_table.items())
-        self.lake.append_each(contract_of(GATES), keys, metadata, before if are_new else None)
-        if not is_known or before is None:
-            return
-        if self.lake.version(GATES) == before + 1:
-            self._version = before + 1
+        live = self.lake.version(GATES)
+        known = live if self._is_read and live == self._version else None
+        are_new = all(self._is_newer(table, mine) for table, mine in of_table.items())
+        self.lake.append_each(contract_of(GATES), keys, metadata, absent_at=known if are_new else None)
+        if known is not None and self.lake.version(GATES) == known + 1:
+            self._version = known + 1
             for table, mine in of_table.items():
                 self._last[table] = self._newest(table, mine)
 

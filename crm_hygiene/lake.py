@@ -118,13 +118,13 @@ class Lake:
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
-    def _open(self, table: str, version: int | None = None) -> OpenTable | None:
+    def _open(self, table: str, version: int | None = None, within: float | None = None) -> OpenTable | None:
         def opened() -> OpenTable | None:
             delta = self._fresh(table, version)
             return None if delta is None else OpenTable(self.table_uri(table), delta)
 
         try:
-            return OPEN_TABLES.get(self._key(table, version), opened)
+            return OPEN_TABLES.get(self._key(table, version), opened, within)
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
@@ -132,9 +132,9 @@ class Lake:
         """Whether the table has been published at least once."""
         return self._open(table) is not None
 
-    def version(self, table: str) -> int | None:
-        """Live Delta version, or None."""
-        found = self._open(table)
+    def version(self, table: str, within: float | None = None) -> int | None:
+        """Live Delta version, or None; `within` is how many seconds old an object store's answer may be."""
+        found = self._open(table, within=within)
         return None if found is None else found.version
 
     def metadata(self, table: str, version: int | None = None) -> dict[str, Any]:

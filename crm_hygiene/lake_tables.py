@@ -8,7 +8,8 @@ somebody, this process or another, has committed to it since.
   was opened at is still the same file (a table that was deleted and made again has another).
 - In an object store it is a request: an answer, also that there is no such table, serves for `FRESH_SECONDS`,
   unless somebody knows that another process has written (`ask_again`), as a night does of its own. Reading
-  what was live seconds ago is reading a moment earlier; what writes asks again (`Lake._ensure`).
+  what was live seconds ago is reading a moment earlier; what writes asks again (`Lake._ensure`), and who
+  must know sooner says how old an answer may be.
 
 What does not belong here: how a table is opened and written (`lake`).
 """
@@ -93,12 +94,12 @@ class OpenTable:
         found = self.delta.history()[since:]
         return [{**commit, "version": self.version - age} for age, commit in enumerate(found)]
 
-    def is_live(self) -> bool:
-        """Whether nothing was committed since; see the module on what that means in an object store."""
+    def is_live(self, within: float) -> bool:
+        """Whether nothing was committed since; in an object store as of `within` seconds ago at the most."""
         if is_folder(self.address):
             return self.is_there() and not os.path.exists(_commit_path(self.address, self.version + 1))  # noqa: PTH110
         now = time.monotonic()
-        if now - self._seen_at < FRESH_SECONDS:
+        if now - self._seen_at < within:
             return True
         if int(self.delta._table.get_latest_version()) != self.version:
             return False
@@ -127,14 +128,20 @@ class OpenTables:
         self._missed_at: dict[Key, float] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Key, opened: Callable[[], OpenTable | None]) -> OpenTable | None:
-        """The table of `key`, opened by `opened` where it is not open or has moved on."""
+    def get(
+        self, key: Key, opened: Callable[[], OpenTable | None], within: float | None = None
+    ) -> OpenTable | None:
+        """The table of `key`, opened by `opened` where it is not open or has moved on.
+
+        `within` is how many seconds old an object store's answer may be, by default `FRESH_SECONDS`.
+        """
+        within = FRESH_SECONDS if within is None else within
         with self._lock:
             found = self._tables.get(key)
-            if found is None and time.monotonic() - self._missed_at.get(key, -math.inf) < FRESH_SECONDS:
+            if found is None and time.monotonic() - self._missed_at.get(key, -math.inf) < within:
                 return None
         # A version that is named stays what it is while its table is there.
-        if found is None or not (found.is_live() if key[2] is None else found.is_there()):
+        if found is None or not (found.is_live(within) if key[2] is None else found.is_there()):
             found = opened()
         self.put(key, found)
         return found

@@ -10,18 +10,21 @@ from crm_hygiene.writeback.delivery.outbox import Entry
 
 _CONTACTS, _MEMBERS = "golden.contacts", "linked.person_members"
 
+# An opt-out that a night on another machine publishes holds from the next second on.
+_WITHIN_SECONDS = 1.0
+
 
 class SuppressedPeople:
     """Suppressed people and their records; read anew whenever a night has published."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._versions: tuple[int | None, int | None] | None = None
+        self._versions: tuple[int | None, ...] | None = None
         self._entities: frozenset[str] = frozenset()
         self._records: frozenset[tuple[str, str]] = frozenset()
 
     def _refresh(self) -> None:
-        versions = (self._lake.version(_CONTACTS), self._lake.version(_MEMBERS))
+        versions = tuple(self._lake.version(table, _WITHIN_SECONDS) for table in (_CONTACTS, _MEMBERS))
         if versions == self._versions:
             return
         contacts = self._lake.scan(contract_of(_CONTACTS)).select("entity_id", "is_suppressed").collect()

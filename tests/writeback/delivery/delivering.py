@@ -56,7 +56,7 @@ class MemoryLake(Lake):
     def scan(self, contract: Contract, version: int | None = None) -> pl.LazyFrame:
         return self.frames.get(contract.table, contract.empty()).lazy()
 
-    def version(self, table: str) -> int | None:
+    def version(self, table: str, within: float | None = None) -> int | None:
         return self.frames[table].height if table in self.frames else None
 
     def put(self, table: str, rows: list[dict[str, Any]]) -> None:
