@@ -20,6 +20,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.beginning import IMPORTED_ONCE
 from assets.early import BegunWork, Early, EarlyWorks, is_made
 from assets.resources import Run
 from crm_hygiene.beside import Beside, NotDoneBesideError, import_once, tell_master
@@ -34,9 +35,6 @@ LARGE_BYTES = 22_000_000
 
 # A process that holds no more than this after a step does the next one as well.
 _KEPT_BYTES = 700_000_000
-
-# What all processes of a night import.
-IMPORTED_ONCE = "assets.imported_once"
 
 # One for the next step, and one for a work ahead of its turn.
 _MOST_WAITING = 2

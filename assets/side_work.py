@@ -7,14 +7,13 @@ and its tables would be copied from process to process; it has none beside it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from assets.apart import IMPORTED_ONCE
+from assets.beginning import IMPORTED_ONCE, has_side_work
 from assets.charts import CHARTS
 from assets.errands import Errands, running_errands
 from assets.gating import gates_beside
@@ -25,9 +24,6 @@ from crm_hygiene.beside import Beside, import_once
 from crm_hygiene.config import Config
 from crm_hygiene.night import Night, mappings_of
 from expectations.engine import prepare_gates
-
-# Exports of so many bytes in all make a small night.
-MOST_LANDED_BYTES = 32_000_000
 
 # They yield to the process that waits for them only when both cores are busy.
 _NICENESS = 5
@@ -71,7 +67,7 @@ class SideWork:
 @contextmanager
 def side_work(config: Config, config_path: Path | None) -> Iterator[SideWork | None]:
     """The processes beside a night; None for one that would gain nothing by them."""
-    work = _begun(config, config_path) if _is_worthwhile(config) else None
+    work = _begun(config, config_path) if has_side_work(config) else None
     try:
         yield work
     finally:
@@ -84,13 +80,3 @@ def _begun(config: Config, config_path: Path | None) -> SideWork | None:
         return SideWork(config, config_path)
     except OSError:  # no memory for another process, say: the night goes on alone
         return None
-
-
-def _is_worthwhile(config: Config) -> bool:
-    """Whether there are two cores, the exports are few, and one is newer than the last catalog."""
-    if os.name != "posix" or (os.cpu_count() or 1) < 2:
-        return False
-    files = [path.stat() for path in config.landing_folder.rglob("*") if path.is_file()]
-    catalog = config.catalog_path
-    replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
-    return sum(f.st_size for f in files) <= MOST_LANDED_BYTES and any(f.st_mtime > replaced_at for f in files)

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -59,6 +60,20 @@ def import_once(*modules: str) -> None:
     They must not begin threads that a fork would have to take along.
     """
     _PROCESSES.set_forkserver_preload(list(modules))
+
+
+def import_now(*modules: str) -> None:
+    """As `import_once`, and they are imported from now on, beside what this process does."""
+    import_once(*modules)
+    if _PROCESSES.get_start_method() != "forkserver":
+        return
+    # Ctrl-C reaches every process of the terminal; the one that imports would tell of it with a traceback.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with suppress(OSError):  # no memory for another process: what needs one will tell
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Beside:

@@ -187,3 +187,50 @@ def test_closing_does_not_wait_for_a_process_that_has_not_begun(monkeypatch: pyt
     while not pids or not _has_ended(pids[0]):
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+_IMPORTS_NOW = """
+import sys, time
+from pathlib import Path
+from crm_hygiene.beside import Beside, import_now
+import_now("slow_module")
+print("begun", flush=True)
+while not Path(sys.argv[1], "imported").exists():
+    time.sleep(0.05)
+process = Beside()
+print(process.call(len, "three").result(), "slow_module" in sys.modules, flush=True)
+process.close()
+"""
+
+_SLOW_MODULE = """
+import time
+from pathlib import Path
+
+time.sleep(1.5)
+Path(__file__).with_name("imported").touch()
+"""
+
+
+def test_imports_begin_before_the_first_process_and_ctrl_c_leaves_them_alone(tmp_path: Path) -> None:
+    (tmp_path / "slow_module.py").write_text(_SLOW_MODULE)
+    night = subprocess.Popen(
+        [sys.executable, "-c", _IMPORTS_NOW, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert night.stdout is not None
+        assert night.stdout.readline() == "begun\n"
+        for pid in _children(night.pid):
+            os.kill(pid, signal.SIGINT)
+        out, err = night.communicate(timeout=_LONG)
+    finally:
+        night.kill()
+    assert out == "5 False\n"
+    assert err == ""
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -9,6 +9,10 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Literal
 
+import typer
+
+from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ConfigOption, JsonOption
 from crm_hygiene.config import Config, load_config
 from crm_hygiene.contract import load_contracts
 from crm_hygiene.errors import HygieneError
@@ -29,6 +33,18 @@ class Finding:
     state: Literal["ok", "warning", "error"]
     subject: str
     text: str
+
+
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check configuration, sources, dependencies, landing folder and lake."""
+    findings = examine(config)
+    if as_json:
+        print_json([f.__dict__ for f in findings])
+    else:
+        for finding in findings:
+            mark = {"ok": "ok  ", "warning": "note", "error": "FAIL"}[finding.state]
+            typer.echo(f"{mark}  {finding.subject}: {finding.text}")
+    raise typer.Exit(2 if any(f.state == "error" for f in findings) else 0)
 
 
 def examine(config_path: Path | None) -> list[Finding]:

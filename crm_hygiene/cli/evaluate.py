@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ConfigOption, JsonOption, Kind, kind_of
+from crm_hygiene.cli.kind_option import Kind, kind_of
+from crm_hygiene.cli.options import ConfigOption, JsonOption
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of

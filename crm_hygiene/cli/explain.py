@@ -13,7 +13,8 @@ from rich.markup import escape
 
 from crm_hygiene.cli.explain_cell import cell_target, explain_target
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ConfigOption, JsonOption, Kind, kind_of
+from crm_hygiene.cli.kind_option import Kind, kind_of
+from crm_hygiene.cli.options import ConfigOption, JsonOption
 from crm_hygiene.cli.tables import table
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError

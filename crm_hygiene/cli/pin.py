@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from crm_hygiene.cli.acting import acting
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, acting
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
 from crm_hygiene.config import load_config
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.night import Night

@@ -11,8 +11,10 @@ import polars as pl
 import typer
 from rich.console import Console
 
+from crm_hygiene.cli.acting import acting
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, Kind, acting, kind_of
+from crm_hygiene.cli.kind_option import Kind, kind_of
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
 from crm_hygiene.cli.review_cash import app as cash_app
 from crm_hygiene.cli.review_text import (
     act_json,

@@ -21,8 +21,9 @@ from crm_hygiene.cash_desk.proposals import Proposal, Wish, part_of, proposal_of
 from crm_hygiene.cash_desk.revocation import revoke
 from crm_hygiene.cash_desk.worklist import worklist
 from crm_hygiene.cash_desk.worksheet import export_worksheet
+from crm_hygiene.cli.acting import acting
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, acting
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
 from crm_hygiene.cli.review_cash_text import (
     case_json,
     show_case,

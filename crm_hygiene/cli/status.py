@@ -8,9 +8,21 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from crm_hygiene.cli.json_output import print_json
+from crm_hygiene.cli.options import ConfigOption, JsonOption
 from crm_hygiene.cli.tables import table
+from crm_hygiene.config import load_config
 from crm_hygiene.contract import contract_of
 from crm_hygiene.night import Night
+
+
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Last runs, gates that failed, freshness, queues."""
+    found = status_of(Night.open(load_config(config)))
+    if as_json:
+        print_json(found)
+    else:
+        show_status(found, Console())
 
 
 def status_of(night: Night) -> dict[str, Any]:

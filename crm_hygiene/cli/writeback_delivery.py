@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from crm_hygiene.cli.acting import acting
 from crm_hygiene.cli.json_output import print_json
-from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption, acting
+from crm_hygiene.cli.options import ByOption, ConfigOption, JsonOption
 from crm_hygiene.cli.writeback import app
 from crm_hygiene.cli.writeback_delivery_text import show_reports, show_standings, show_undo
 from crm_hygiene.config import load_config

@@ -38,6 +38,23 @@ def test_unknown_configuration_file_is_exit_code_two(door: Door, command: list[s
     assert "gone.yaml" in out + err
 
 
+def test_help_names_every_command_and_each_tells_of_itself(door: Door) -> None:
+    _, out, _ = door("--help")
+    names = [line.split()[1] for line in out.splitlines() if line.startswith("│ ") and line[2].isalpha()]
+    assert {"run", "review", "writeback"} <= set(names)
+    assert len(names) == 12
+    for name in names:
+        code, out, _ = door(name, "--help")
+        assert code == 0
+        assert f"crm-hygiene {name} " in out
+
+
+def test_a_command_that_is_none_is_exit_code_two_and_names_the_nearest(door: Door) -> None:
+    code, _, err = door("statu")
+    assert code == 2
+    assert "'status'" in err
+
+
 def test_wrong_schedule_is_exit_code_two(door: Door, tmp_path: Path) -> None:
     (tmp_path / "hygiene.yaml").write_text("schedule: {cron: whenever}\n")
     code, _, err = door("run", "--quiet")

@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 
-from assets import charts, golden, publication, side_work, staging
+from assets import beginning, charts, golden, publication, side_work, staging
 from assets.errands import Errands
 from crm_hygiene.beside import Beside
 from crm_hygiene.golden import revise
@@ -53,7 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
             return answer
 
         monkeypatch.setattr(module, "done_ahead", watched)
-    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 32_000_000)
+    monkeypatch.setattr(beginning, "MOST_LANDED_BYTES", 32_000_000)
     return found
 
 
@@ -111,7 +111,7 @@ def test_a_night_of_changes_is_the_same_with_side_work(
     monkeypatch.setattr(golden, "_revised", revised)
     alone, beside = (undisturbed.copy(tmp_path / name) for name in ("alone", "beside"))
     for project, most in ((alone, 0), (beside, 32_000_000)):
-        monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", most)
+        monkeypatch.setattr(beginning, "MOST_LANDED_BYTES", most)
         export_again(project, day=1)
         done.clear()
         outcome = project.night(day=1)
@@ -144,7 +144,7 @@ def test_a_night_that_gets_no_process_goes_on_alone(
     def refused(_: int) -> Beside:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 10**9)
+    monkeypatch.setattr(beginning, "MOST_LANDED_BYTES", 10**9)
     monkeypatch.setattr(side_work, "Beside", refused)
     _make_newer(project)
     with side_work.side_work(project.config, project.config_path) as found:
@@ -168,7 +168,7 @@ def test_what_was_computed_of_other_inputs_is_not_used(
 def test_large_nights_and_nights_with_nothing_new_have_none(
     project: Project, monkeypatch: pytest.MonkeyPatch, most: int, is_newer: bool, is_beside: bool
 ) -> None:
-    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", most)
+    monkeypatch.setattr(beginning, "MOST_LANDED_BYTES", most)
     if is_newer:
         _make_newer(project)
     with side_work.side_work(project.config, project.config_path) as found:

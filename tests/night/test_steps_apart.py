@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from assets import apart, side_work
+from assets import apart, beginning
 from assets.early import BegunWork
 from assets.night import run_night
 from crm_hygiene.beside import Beside
@@ -31,7 +31,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Beside]:
             found.append(self)
 
     monkeypatch.setattr(apart, "LARGE_BYTES", 1)
-    monkeypatch.setattr(side_work, "MOST_LANDED_BYTES", 0)  # nor is the night small
+    monkeypatch.setattr(beginning, "MOST_LANDED_BYTES", 0)  # nor is the night small
     monkeypatch.setattr(apart, "Beside", Watched)
     return found
 

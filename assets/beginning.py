@@ -1,0 +1,43 @@
+"""What a night begins before anything else: the process from which all beside it are forked.
+
+It imports Dagster, Great Expectations and Splink on another core while the night's own process imports what
+it needs. What does not belong here: what it imports (`assets.imported_once`), and what is done beside a night
+(`assets.side_work`, `assets.apart`). It is itself imported first, so it imports little.
+"""
+
+from __future__ import annotations
+
+import os
+
+from crm_hygiene.beside import import_now
+from crm_hygiene.config import Config
+
+IMPORTED_ONCE = "assets.imported_once"
+"""What all processes of a night import."""
+
+# Exports of so many bytes in all make a small night.
+MOST_LANDED_BYTES = 32_000_000
+
+
+def begin(config: Config) -> None:
+    """Begin the imports of a night that will have something to do, where there is a core for them."""
+    if _can_have_processes() and _has_new_exports(config):
+        import_now(IMPORTED_ONCE)
+
+
+def has_side_work(config: Config) -> bool:
+    """Whether there are two cores, the exports are few, and one is newer than the last catalog."""
+    if not _can_have_processes():
+        return False
+    files = [path for path in config.landing_folder.rglob("*") if path.is_file()]
+    return sum(f.stat().st_size for f in files) <= MOST_LANDED_BYTES and _has_new_exports(config)
+
+
+def _can_have_processes() -> bool:
+    return os.name == "posix" and (os.cpu_count() or 1) >= 2
+
+
+def _has_new_exports(config: Config) -> bool:
+    catalog = config.catalog_path
+    replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
+    return any(p.is_file() and p.stat().st_mtime > replaced_at for p in config.landing_folder.rglob("*"))
