@@ -34,6 +34,10 @@ LEAST_U, MOST_U = 1e-7, 0.9999
 MOST_AGAINST = 64.0
 # Rounds in which m and u are learned from each other.
 TRAINING_ROUNDS = 3
+# Random pairs for each record, at most. A share among all pairs of n records is a U-statistic: its variance is
+# about 4 zeta / n, zeta the variance of a record's own share of agreeing pairs, however many of them are looked at
+# (Hoeffding 1948); N random pairs add u (1 - u) / N to it. With a hundred a record that is the smaller part.
+PAIRS_OF_A_RECORD = 100
 # Records of one block that a session looks at, and matches beyond which it has no more say.
 BLOCK_RECORDS = 60
 MOST_SESSION_MATCHES = 5000.0
@@ -292,10 +296,11 @@ def _patterns(
 
 def _random_pairs(con: duckdb.DuckDBPyConnection, count: int, settings: LinkageSettings) -> str:
     """Query for random pairs; all pairs where there are not more than asked for."""
-    if count * (count - 1) // 2 <= settings.random_pairs:
+    wanted = min(settings.random_pairs, PAIRS_OF_A_RECORD * count)
+    if count * (count - 1) // 2 <= wanted:
         both = "records l JOIN records r ON l.unique_id < r.unique_id"
         return f"SELECT l.unique_id AS l, r.unique_id AS r FROM {both}"
-    drawn = np.random.default_rng(settings.seed).integers(0, count, size=(2, settings.random_pairs))
+    drawn = np.random.default_rng(settings.seed).integers(0, count, size=(2, wanted))
     frame = pl.DataFrame({"l": drawn.min(axis=0), "r": drawn.max(axis=0)})
     load(con, "random_pairs", frame.filter(pl.col("l") < pl.col("r")).unique().sort("l", "r"))
     return "SELECT l, r FROM random_pairs"
