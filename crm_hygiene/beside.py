@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -67,6 +67,7 @@ def import_now(*modules: str) -> None:
     import_once(*modules)
     if _PROCESSES.get_start_method() != "forkserver":
         return
+    resource_tracker.ensure_running()  # begun by the fork server, it would let Ctrl-C through again
     # Ctrl-C reaches every process of the terminal; the one that imports would tell of it with a traceback.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
