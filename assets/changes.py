@@ -86,7 +86,7 @@ def changes(
             replaced = gone.select(contract.column_names)
         now, before = hashes_of(fresh, contract), hashes_of(replaced, contract)
     # Rows that are on both sides as they are say nothing; only the others are looked up by key.
-    new, old = now.join(before, on=_BOTH, how="anti"), before.join(now, on=_BOTH, how="anti")
+    new, old = _lacking(now, before), _lacking(before, now)
     differing = new.join(old, on="key", how="full", coalesce=False).select("key", "key_right")
     added = differing["key_right"].null_count()
     removed = differing["key"].null_count() + others
@@ -113,6 +113,12 @@ def hashes_of(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
             rows.select(_told_by(contract)).hash_rows(seed=0).alias("row"),
         ]
     )
+
+
+def _lacking(these: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Those of `these` hashes that `others` have not; a join by both columns would cost three times as much."""
+    here, there = (part.select(*_BOTH, both=part.select(_BOTH).hash_rows(seed=0)) for part in (these, others))
+    return here.join(there, on="both", how="anti").drop("both")
 
 
 def _told_by(contract: Contract) -> list[str]:

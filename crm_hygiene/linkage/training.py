@@ -36,7 +36,7 @@ MOST_AGAINST = 64.0
 TRAINING_ROUNDS = 3
 # Random pairs for each record, at most. A share among all pairs of n records is a U-statistic: its variance
 # is about 4 zeta / n, zeta the variance of a record's own share of agreeing pairs, however many pairs are
-# looked at (Hoeffding 1948); N random pairs add u (1 - u) / N. With a hundred a record that is the smaller part.
+# looked at (Hoeffding 1948); N random pairs add u (1 - u) / N, with a hundred a record the smaller part.
 PAIRS_OF_A_RECORD = 100
 # Records of one block that a session looks at, and matches beyond which it has no more say.
 BLOCK_RECORDS = 60
