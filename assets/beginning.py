@@ -8,6 +8,8 @@ it needs. What does not belong here: what it imports (`assets.imported_once`), a
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 
 from crm_hygiene.beside import import_now
 from crm_hygiene.config import Config
@@ -27,10 +29,8 @@ def begin(config: Config) -> None:
 
 def has_side_work(config: Config) -> bool:
     """Whether there are two cores, the exports are few, and one is newer than the last catalog."""
-    if not _can_have_processes():
-        return False
-    files = [path for path in config.landing_folder.rglob("*") if path.is_file()]
-    return sum(f.stat().st_size for f in files) <= MOST_LANDED_BYTES and _has_new_exports(config)
+    is_small = sum(found.st_size for found in _exports(config)) <= MOST_LANDED_BYTES
+    return is_small and _can_have_processes() and _has_new_exports(config)
 
 
 def _can_have_processes() -> bool:
@@ -40,4 +40,12 @@ def _can_have_processes() -> bool:
 def _has_new_exports(config: Config) -> bool:
     catalog = config.catalog_path
     replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
-    return any(p.is_file() and p.stat().st_mtime > replaced_at for p in config.landing_folder.rglob("*"))
+    return any(found.st_mtime > replaced_at for found in _exports(config))
+
+
+def _exports(config: Config) -> Iterator[os.stat_result]:
+    """What the system says of the files in the landing folder; who reads them tells of those it cannot."""
+    for path in config.landing_folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file():
+                yield path.stat()

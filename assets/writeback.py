@@ -67,6 +67,9 @@ _STORED = {
     "accounts": "golden.accounts",
 }
 
+# Tables of so few rows are read whole, not column by column.
+_FEW_ROWS = 50_000
+
 # Written by `crm-hygiene writeback apply` between nights; no asset makes them.
 _DELIVERED = ("writeback.outbox", "writeback.deliveries")
 
@@ -103,7 +106,7 @@ def _landed(night: Night, source: str) -> pl.LazyFrame:
     """A source's records as they landed, the vendor's columns under the mapping's names."""
     mapping = night.mappings[source]
     names = {landing_column(c): c for c in mapping.vendor_columns}
-    return night.lake.scan(landing_contract(mapping)).rename(
+    return night.lake.scan_often(landing_contract(mapping), _FEW_ROWS).rename(
         {landed: name for landed, name in names.items() if landed != name}
     )
 
@@ -149,11 +152,13 @@ def _compute(night: Night) -> Tables:
         contacts=compared("golden.contacts"),
         accounts=compared("golden.accounts"),
         leads=unless("golden.leads", any(o.links or o.owner for o in allowed)),
-        provenance=night.lake.scan(contract_of("golden.provenance")),
+        provenance=night.lake.scan_often(contract_of("golden.provenance"), _FEW_ROWS),
         allocations=unless("reconciled.allocations", any(p.postings for p in policies.values())),
         doubts=pl.concat(link_doubts(night.lake.scan(contract_of(table)), sources) for table in pairs),
         as_read={source: _landed(night, source) for source in sorted(sources)},
-        stored={name: night.lake.scan(contract_of(table)) for name, table in _STORED.items()},
+        stored={
+            name: night.lake.scan_often(contract_of(table), _FEW_ROWS) for name, table in _STORED.items()
+        },
     )
     # What landed since tells which deliveries arrived; a field that is on its way is not planned again.
     confirm_deliveries(night)

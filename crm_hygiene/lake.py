@@ -89,6 +89,13 @@ def _one_after_another(write: Callable[[], _Done]) -> _Done:
     return write()
 
 
+def _collected(contract: Contract, rows: pl.LazyFrame) -> pl.DataFrame:
+    try:
+        return rows.collect()
+    except OSError as error:
+        raise LakeError(f"{contract.table}: the lake cannot be read: {in_short(error)}") from error
+
+
 @dataclass
 class Lake:
     """Tables below one address (path or object-store URI)."""
@@ -189,12 +196,19 @@ class Lake:
             for c in contract.columns
         )
 
+    def scan_often(self, contract: Contract, few_rows: int) -> pl.LazyFrame:
+        """As `scan`, to be asked many times: a table of no more than `few_rows` is read whole, once.
+
+        A column of few rows costs nearly as much to read as all of them.
+        """
+        rows = self.scan(contract)
+        found = self.statistics(contract.table)
+        is_small = found is not None and found.row_count <= few_rows
+        return _collected(contract, rows).lazy() if is_small else rows
+
     def read(self, contract: Contract, version: int | None = None) -> pl.DataFrame:
         """The whole table, sorted by its key."""
-        try:
-            return in_key_order(self.scan(contract, version).collect(), contract.key)
-        except OSError as error:
-            raise LakeError(f"{contract.table}: the lake cannot be read: {in_short(error)}") from error
+        return in_key_order(_collected(contract, self.scan(contract, version)), contract.key)
 
     def _properties(
         self, metadata: dict[str, str], transactions: list[Transaction] | None = None

@@ -62,6 +62,21 @@ def test_publish_read_and_commit_texts(lake: Lake, contract: Contract) -> None:
     assert lake.is_current(RUNS, "i1")
 
 
+def test_a_table_asked_often_is_read_once_where_it_is_small(lake: Lake, contract: Contract) -> None:
+    assert lake.scan_often(contract, 2).collect().equals(contract.empty())
+    lake.publish(contract, _runs("a", "b"), META)
+    held, scanned = lake.scan_often(contract, 2), lake.scan_often(contract, 1)
+    assert held.collect().equals(scanned.collect())
+    lake.publish(contract, _runs("c"), META)
+    for file in Path(lake.uri, *RUNS.split(".")).glob("*.parquet"):
+        file.unlink()
+    assert held.select("run_id").collect()["run_id"].to_list() == ["a", "b"]
+    with pytest.raises(OSError, match=r"\.parquet"):
+        scanned.collect()
+    with pytest.raises(LakeError, match="cannot be read"):
+        lake.scan_often(contract, 2)
+
+
 def test_equal_content_is_no_commit_and_newer_inputs_are_no_change(lake: Lake, contract: Contract) -> None:
     first = lake.publish(contract, _runs("a", "b"), META)
     state = lake.state(RUNS)

@@ -119,10 +119,7 @@ def _measure_sources(night: Night, measured_at: datetime | None) -> Measured:
 
     def of_table(table: str) -> tuple[list[pl.DataFrame], pl.DataFrame]:
         contract = contract_of(table)
-        standing = lake.statistics(table)
-        is_small = standing is not None and standing.row_count <= _HELD_ROWS
-        # A query per column: of few rows each costs more to begin to read than to answer.
-        rows = lake.read(contract).lazy() if is_small else lake.scan(contract)
+        rows = lake.scan_often(contract, _HELD_ROWS)  # a query per column
         figures = [
             *fill_shares(contract, rows),
             *problem_shares(contract, rows),
