@@ -195,7 +195,7 @@ from pathlib import Path
 from crm_hygiene.beside import Beside, import_now
 signal.signal(signal.SIGINT, signal.default_int_handler)  # not as a test in the background has it
 import_now("slow_module")
-time.sleep(0.5)
+time.sleep(0.3)
 print("begun", flush=True)
 patience = time.monotonic() + 60
 while not Path(sys.argv[1], "imported").exists() and time.monotonic() < patience:
@@ -210,7 +210,7 @@ _SLOW_MODULE = """
 import time
 from pathlib import Path
 
-time.sleep(2)
+time.sleep(1)
 Path(__file__).with_name("imported").touch()
 """
 

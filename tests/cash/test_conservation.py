@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
+import pytest
 from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,7 @@ def test_precision_and_recall_on_generated_books() -> None:
     assert len(made & true) >= 0.97 * len(true)
 
 
+@pytest.mark.long
 def test_twenty_shuffles_post_the_same_lines() -> None:
     books = generate(seed=11, size=120)
     first = match(books.invoices, books.payments).allocations

@@ -131,6 +131,7 @@ def states_replayed(states: dict[str, str | None], events: pl.DataFrame) -> dict
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1])
 def test_ids_live_for_ever(seed: int) -> None:
     random = Random(seed)
