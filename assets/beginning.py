@@ -8,7 +8,7 @@ it needs. What does not belong here: what it imports (`assets.imported_once`), a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from crm_hygiene.beside import import_now
@@ -23,24 +23,26 @@ MOST_LANDED_BYTES = 32_000_000
 
 def begin(config: Config) -> None:
     """Begin the imports of a night that will have something to do, where there is a core for them."""
-    if _can_have_processes() and _has_new_exports(config):
+    if _can_have_processes() and _is_one_new(config, _exports(config)):
         import_now(IMPORTED_ONCE)
 
 
 def has_side_work(config: Config) -> bool:
     """Whether there are two cores, the exports are few, and one is newer than the last catalog."""
-    is_small = sum(found.st_size for found in _exports(config)) <= MOST_LANDED_BYTES
-    return is_small and _can_have_processes() and _has_new_exports(config)
+    if not _can_have_processes():
+        return False
+    exports = list(_exports(config))
+    return sum(found.st_size for found in exports) <= MOST_LANDED_BYTES and _is_one_new(config, exports)
 
 
 def _can_have_processes() -> bool:
     return os.name == "posix" and (os.cpu_count() or 1) >= 2
 
 
-def _has_new_exports(config: Config) -> bool:
+def _is_one_new(config: Config, exports: Iterable[os.stat_result]) -> bool:
     catalog = config.catalog_path
     replaced_at = catalog.stat().st_mtime if catalog.exists() else 0.0
-    return any(found.st_mtime > replaced_at for found in _exports(config))
+    return any(found.st_mtime > replaced_at for found in exports)
 
 
 def _exports(config: Config) -> Iterator[os.stat_result]:
