@@ -124,7 +124,8 @@ def assign_owners(
     takes one from any. It has to be active itself, where that can be checked.
     """
     directory = user_directory(users, systems, rules)
-    checked = check_owners(leads, directory, systems, rules).sort(KEYS).with_row_index("lead")
+    looked_at = leads.select(*KEYS, "owner_id", "person_entity_id", "account_entity_id", "country_code")
+    checked = check_owners(looked_at, directory, systems, rules).sort(KEYS).with_row_index("lead")
     kept = ["active", "queue", "unchecked", *(["unknown"] if rules.unknown == "keep" else [])]
     stands = pl.col("standing").is_in(kept) | pl.lit(users.is_empty())
     words = (
@@ -153,9 +154,11 @@ def assign_owners(
                 if name == "account_owner"
                 else (contacts, "person_entity_id")
             )
-            owners = check_owners(
-                mine.select("source", "owner_id", "entity_id", "observed_at"), directory, systems, rules
+            asked = open_leads.select(entity_id=column).drop_nulls().unique()
+            owned = mine.select("source", "owner_id", "entity_id", "observed_at").join(
+                asked, on="entity_id", how="semi"
             )
+            owners = check_owners(owned, directory, systems, rules)
             offer = _owners_of(open_leads, column, owners, directory)
         because = pl.col("standing").replace(
             {

@@ -17,7 +17,7 @@ import polars as pl
 
 from crm_hygiene.golden.accounts import lone_domains, stated_parents
 from crm_hygiene.golden.affiliation import affiliate_people
-from crm_hygiene.golden.inputs import KEYS, TOLD_BY, Inputs, differing
+from crm_hygiene.golden.inputs import KEYS, ROW_HASH, Inputs, differing, with_row_hash
 from crm_hygiene.golden.quality_score import uniqueness
 from crm_hygiene.survivorship.deliverability import undeliverable
 from crm_hygiene.survivorship.pins import pins_of_entities
@@ -81,7 +81,8 @@ _BOUNCES = [
 class Resolved:
     """One night's inputs and what they resolve to, each computed when it is asked for.
 
-    `other` is another night: what is made of tables that are the same on both is taken from there.
+    `other` is another night: what is made of tables that are the same on both is taken from there. Of a night
+    that is only compared, `settle` keeps what comparing asks for.
     """
 
     inputs: Inputs
@@ -98,17 +99,29 @@ class Resolved:
 
     @cached_property
     def people(self) -> pl.DataFrame:
-        """conformed.people, the columns of `PEOPLE` and those that tell whether a row is another one."""
+        """conformed.people: the columns of `PEOPLE`, and row_hash."""
         night = self._shared("people")
-        return self.inputs.people.select(_told(PEOPLE)).collect() if night is self else night.people
+        return with_row_hash(self.inputs.people, PEOPLE) if night is self else night.people
 
     @cached_property
     def organisations(self) -> pl.DataFrame:
         """conformed.organisations, as `people`."""
         night = self._shared("organisations")
-        if night is self:
-            return self.inputs.organisations.select(_told(ORGANISATIONS)).collect()
-        return night.organisations
+        return (
+            with_row_hash(self.inputs.organisations, ORGANISATIONS) if night is self else night.organisations
+        )
+
+    @cached_property
+    def hashed_people(self) -> pl.DataFrame:
+        """source, record_id, row_hash of conformed.people."""
+        night = self._shared("people")
+        return self.people.select(*KEYS, ROW_HASH) if night is self else night.hashed_people
+
+    @cached_property
+    def hashed_organisations(self) -> pl.DataFrame:
+        """source, record_id, row_hash of conformed.organisations."""
+        night = self._shared("organisations")
+        return self.organisations.select(*KEYS, ROW_HASH) if night is self else night.hashed_organisations
 
     @cached_property
     def person_members(self) -> pl.DataFrame:
@@ -184,16 +197,34 @@ class Resolved:
             undeliverable(heard, self.organisations, "email", rule, self.systems),
         )
 
+    def settle(self) -> None:
+        """Work out what two nights are compared by, and let go of the records it is made of.
+
+        Two nights' records beside each other would be most of what golden holds of a large base.
+        """
+        for name in _COMPARED_BY:
+            getattr(self, name)
+        for name in ("people", "organisations"):
+            self.__dict__.pop(name, None)
+
+
+# What `touched_people` and `touched_organisations` look at of the night before.
+_COMPARED_BY = (
+    "hashed_people",
+    "hashed_organisations",
+    "affiliations",
+    "parents",
+    "lone_domains",
+    "living_organisations",
+    "bounced",
+)
+
 
 def living(records: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     """Those of `members` whose entity has a record that is not deleted, and so a golden row."""
     live = records.filter(~pl.col("is_deleted").fill_null(False)).select(KEYS)
     alive = members.join(live, on=KEYS, how="semi").select("entity_id").unique()
     return members.join(alive, on="entity_id", how="semi")
-
-
-def _told(columns: list[str]) -> list[str]:
-    return list(dict.fromkeys([*TOLD_BY, *columns]))
 
 
 def _ids(*parts: pl.DataFrame) -> pl.Series:
@@ -230,7 +261,7 @@ def touched_people(then: Resolved, now: Resolved, consent: pl.DataFrame) -> pl.S
     """
     moved = differing(then.living_organisations, now.living_organisations)["record_id"].unique().implode()
     keys = [
-        differing(then.people.select(TOLD_BY), now.people.select(TOLD_BY)),
+        differing(then.hashed_people, now.hashed_people),
         differing(then.affiliations, now.affiliations),
         now.people.filter(pl.col("email_normalised").is_in(_flips(then.bounced[0], now.bounced[0]))),
         differing(then.versions, now.versions).rename({"person_record_id": "record_id"}),
@@ -253,7 +284,7 @@ def touched_organisations(then: Resolved, now: Resolved, live: pl.DataFrame) -> 
     account is touched too: tops, depths and circles are properties of a whole hierarchy.
     """
     keys = [
-        differing(then.organisations.select(TOLD_BY), now.organisations.select(TOLD_BY)),
+        differing(then.hashed_organisations, now.hashed_organisations),
         differing(then.parents, now.parents),
         now.organisations.filter(pl.col("email").is_in(_flips(then.bounced[1], now.bounced[1]))),
         now.organisations.filter(pl.col("email_domain").is_in(_flips(then.lone_domains, now.lone_domains))),

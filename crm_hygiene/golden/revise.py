@@ -121,6 +121,7 @@ def revise_golden(
     """
     here = Resolved(now, rules, systems)
     before = Resolved(then, rules, systems, here)
+    before.settle()
     consent = effective_consent(
         here.people,
         here.living_people,
@@ -144,6 +145,22 @@ def revise_golden(
     ):
         return None
     del before, traced_before  # what only the night before held is not kept while everything is built
+    tied = tie_people(interactions, here.people, here.living_people, systems)
+    inquiries = follow_inquiries(
+        live_leads(now.people, here.living_people),
+        here.people,
+        here.living_people,
+        here.organisations,
+        here.living_organisations,
+        here.affiliations,
+        tied,
+        opportunities,
+        users,
+        here.versions,
+        systems,
+        lead_rules,
+    )
+    here.settle()
     doubts, pins = uniqueness(now.questions.collect()), now.pins.collect()
     is_person = pl.col("entity_id").is_in(persons_touched.implode())
     is_firm = pl.col("entity_id").is_in(firms_touched.implode())
@@ -182,21 +199,6 @@ def revise_golden(
         live["golden.relationships"],
         _unless(pl.col("person_entity_id").is_in(persons_touched.implode())),
         gathered(persons.relationships),
-    )
-    tied = tie_people(interactions, here.people, here.living_people, systems)
-    inquiries = follow_inquiries(
-        live_leads(now.people, here.living_people),
-        here.people,
-        here.living_people,
-        here.organisations,
-        here.living_organisations,
-        here.affiliations,
-        tied,
-        opportunities,
-        users,
-        here.versions,
-        systems,
-        lead_rules,
     )
     activities = Activities(
         tied,
