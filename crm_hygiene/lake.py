@@ -125,23 +125,34 @@ class Lake:
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
-    def _open(self, table: str, version: int | None = None, within: float | None = None) -> OpenTable | None:
+    def _to_write(self, table: str) -> DeltaTable | None:
+        """As `_fresh`; the table that this process wrote to last is caught up with where nobody reads it."""
+        taken = OPEN_TABLES.take(self._key(table, None))
+        try:
+            delta = None if taken is None else taken.caught_up()
+        except (DeltaError, OSError):
+            delta = None  # what is the matter is told by who opens it
+        return self._fresh(table) if delta is None else delta
+
+    def _open(
+        self, table: str, version: int | None = None, within: float | None = None, is_read: bool = True
+    ) -> OpenTable | None:
         def opened() -> OpenTable | None:
             delta = self._fresh(table, version)
             return None if delta is None else OpenTable(self.table_uri(table), delta)
 
         try:
-            return OPEN_TABLES.get(self._key(table, version), opened, within)
+            return OPEN_TABLES.get(self._key(table, version), opened, within, is_read)
         except (DeltaError, OSError) as error:
             raise LakeError(f"{table}: the lake cannot be read: {in_short(error)}") from error
 
     def exists(self, table: str) -> bool:
         """Whether the table has been published at least once."""
-        return self._open(table) is not None
+        return self._open(table, is_read=False) is not None
 
     def version(self, table: str, within: float | None = None) -> int | None:
         """Live Delta version, or None; `within` is how many seconds old an object store's answer may be."""
-        found = self._open(table, within=within)
+        found = self._open(table, within=within, is_read=False)
         return None if found is None else found.version
 
     def metadata(self, table: str, version: int | None = None) -> dict[str, Any]:
@@ -224,7 +235,7 @@ class Lake:
 
         Delta takes no constraints in the commit that creates a table.
         """
-        delta = self._fresh(contract.table)
+        delta = self._to_write(contract.table)
         found = None if delta is None else delta.version()
         address = self.table_uri(contract.table)
         constraints = contract.constraints()
@@ -324,7 +335,9 @@ class Lake:
             raise LakeError(
                 f"{contract.table}: not written, the last good version stays: {message}"
             ) from error
-        OPEN_TABLES.put(self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta))
+        OPEN_TABLES.put_written(
+            self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta)
+        )
 
     def publish(self, contract: Contract, frame: pl.DataFrame, metadata: dict[str, str]) -> Publication:
         """Make `frame` the live content in one commit, unless it already is.
@@ -412,7 +425,9 @@ class Lake:
             ) from error
         except (DeltaError, OSError) as error:
             raise LakeError(f"{contract.table}: its content is not told: {in_short(error)}") from error
-        OPEN_TABLES.put(self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta))
+        OPEN_TABLES.put_written(
+            self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta)
+        )
 
     def append(
         self,

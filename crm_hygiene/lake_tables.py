@@ -106,6 +106,16 @@ class OpenTable:
         self._seen_at = now
         return True
 
+    def caught_up(self) -> Any:
+        """The handle moved on to the last commit; None where the table is no longer the one it was.
+
+        For who has taken the table out of `OPEN_TABLES`: nobody else may have it.
+        """
+        if not self.is_there():
+            return None
+        self.delta.update_incremental()
+        return self.delta if int(self.delta.version()) >= self.version else None
+
     def ask_again(self) -> None:
         """Take no answer of a moment ago."""
         self._seen_at = -math.inf
@@ -126,29 +136,42 @@ class OpenTables:
     def __init__(self) -> None:
         self._tables: OrderedDict[Key, OpenTable] = OrderedDict()
         self._missed_at: dict[Key, float] = {}
+        self._written: set[Key] = set()  # those that nobody has asked for since this process wrote to them
         self._lock = threading.Lock()
 
     def get(
-        self, key: Key, opened: Callable[[], OpenTable | None], within: float | None = None
+        self,
+        key: Key,
+        opened: Callable[[], OpenTable | None],
+        within: float | None = None,
+        is_read: bool = True,
     ) -> OpenTable | None:
         """The table of `key`, opened by `opened` where it is not open or has moved on.
 
-        `within` is how many seconds old an object store's answer may be, by default `FRESH_SECONDS`.
+        `within` is how many seconds old an object store's answer may be, by default `FRESH_SECONDS`. Who does
+        not read by its handle says so.
         """
         within = FRESH_SECONDS if within is None else within
         with self._lock:
             found = self._tables.get(key)
+            if is_read:
+                self._written.discard(key)
             if found is None and time.monotonic() - self._missed_at.get(key, -math.inf) < within:
                 return None
         # A version that is named stays what it is while its table is there.
         if found is None or not (found.is_live(within) if key[2] is None else found.is_there()):
             found = opened()
-        self.put(key, found)
+            self.put(key, found)
+            return found
+        with self._lock:
+            if key in self._tables:
+                self._tables.move_to_end(key)
         return found
 
     def put(self, key: Key, table: OpenTable | None) -> None:
         """Keep a table that was just opened; None is the answer that there is none."""
         with self._lock:
+            self._written.discard(key)
             self._tables.pop(key, None)
             self._missed_at.pop(key, None)
             if table is not None:
@@ -156,7 +179,21 @@ class OpenTables:
             elif not is_folder(key[0]):
                 self._missed_at[key] = time.monotonic()
             while len(self._tables) > _KEPT:
-                self._tables.popitem(last=False)
+                self._written.discard(self._tables.popitem(last=False)[0])
+
+    def put_written(self, key: Key, table: OpenTable) -> None:
+        """Keep a table that this process has just written to."""
+        self.put(key, table)
+        with self._lock:
+            self._written.add(key)
+
+    def take(self, key: Key) -> OpenTable | None:
+        """The table as this process wrote it, if nobody has asked for it since; it is no longer kept here."""
+        with self._lock:
+            if key not in self._written:
+                return None
+            self._written.discard(key)
+            return self._tables.pop(key, None)
 
     def ask_again(self) -> None:
         """Another process may have written until now: what is open stays so where nobody committed to it."""
@@ -169,6 +206,7 @@ class OpenTables:
         """Open every table anew: other tables may be at their addresses by now."""
         with self._lock:
             self._missed_at.clear()
+            self._written.clear()
             self._tables.clear()
 
 

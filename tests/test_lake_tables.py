@@ -102,3 +102,63 @@ def test_a_failed_write_leaves_what_was_open(lake: Lake, monkeypatch: pytest.Mon
     with pytest.raises(ValueError, match="no more"):
         lake.append(CONTRACT, parts(), META)
     assert lake.read(CONTRACT)["run_id"].to_list() == ["a"]
+
+
+def _another_appends(lake: Lake, run_id: str) -> None:
+    subprocess.run([sys.executable, "-c", _OTHER_PROCESS, lake.uri, run_id], check=True, timeout=120)
+
+
+def test_commits_after_each_other_open_the_table_once(lake: Lake, opened: list[str]) -> None:
+    lake.publish(CONTRACT, _runs("a"), META)
+    opened.clear()
+    for number in range(4):
+        assert lake.version(RUNS) is not None
+        lake.append(CONTRACT, [_runs(f"b{number}")], META)
+    assert opened == []
+    assert lake.read(CONTRACT)["run_id"].to_list() == ["a", "b0", "b1", "b2", "b3"]
+    statistics = lake.statistics(RUNS)
+    assert statistics is not None
+    assert statistics.row_count == 5
+
+
+def test_a_lazy_frame_between_two_commits_reads_what_was_live(lake: Lake) -> None:
+    lake.publish(CONTRACT, _runs("a"), META)
+    lake.append(CONTRACT, [_runs("b")], META)
+    frame = lake.scan(CONTRACT)
+    for run_id in ("c", "d"):
+        lake.append(CONTRACT, [_runs(run_id)], META)
+    assert sorted(frame.collect()["run_id"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("is_appended", [True, False])
+def test_what_another_process_commits_between_two_commits_counts(lake: Lake, is_appended: bool) -> None:
+    lake.publish(CONTRACT, _runs("a"), META)
+    _another_appends(lake, "b")
+    if is_appended:
+        lake.append(CONTRACT, [_runs("c")], META)
+    else:
+        lake.publish(CONTRACT, _runs("c"), META)
+    assert lake.read(CONTRACT)["run_id"].to_list() == (["a", "b", "c"] if is_appended else ["c"])
+
+
+def test_once_is_once_where_another_process_was_first(lake: Lake) -> None:
+    assert lake.append(CONTRACT, [_runs("a")], META, once="a")
+    shutil.copytree(lake.uri, other := Path(lake.uri).with_name("other"))
+    assert Lake(str(other)).append(CONTRACT, [_runs("b")], META, once="b")
+    for name in ("_delta_log/*2.json", "_delta_log/*3.json", "*.parquet"):
+        for path in (other / "audit/runs").glob(name):
+            shutil.copy(path, Path(lake.table_uri(RUNS)) / path.relative_to(other / "audit/runs"))
+    assert not lake.append(CONTRACT, [_runs("b")], META, once="b")
+    assert lake.read(CONTRACT)["run_id"].to_list() == ["a", "b"]
+
+
+def test_a_table_made_again_after_a_commit_is_written_as_it_is(lake: Lake) -> None:
+    lake.publish(CONTRACT, _runs("a"), META)
+    shutil.rmtree(Path(lake.table_uri(RUNS)))
+    lake.append(CONTRACT, [_runs("b")], META)
+    lake.publish(CONTRACT, _runs("c"), META)
+    kept = Path(lake.uri).with_name("kept")
+    shutil.move(lake.table_uri(RUNS), kept)
+    Lake(lake.uri, {"timeout": "1s"}).publish(CONTRACT, _runs("d"), META)
+    lake.append(CONTRACT, [_runs("e")], META)
+    assert lake.read(CONTRACT)["run_id"].to_list() == ["d", "e"]

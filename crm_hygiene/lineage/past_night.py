@@ -30,13 +30,15 @@ class PinnedLake(Lake):
 
     pinned: Mapping[str, int] = field(default_factory=dict)
 
-    def _open(self, table: str, version: int | None = None, within: float | None = None) -> Any:
+    def _open(
+        self, table: str, version: int | None = None, within: float | None = None, is_read: bool = True
+    ) -> Any:
         if version is None and table not in _RUNNING:
             if table not in self.pinned:
                 return None
             version = self.pinned[table]
         try:
-            return super()._open(table, version, within)
+            return super()._open(table, version, within, is_read)
         except LakeError as error:
             raise LakeError(
                 f"{table}: version {version} of that night is gone from the lake or cannot be read: {error}"
