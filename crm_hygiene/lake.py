@@ -134,6 +134,10 @@ class Lake:
             delta = None  # what is the matter is told by who opens it
         return self._fresh(table) if delta is None else delta
 
+    def _written(self, table: str, delta: DeltaTable) -> None:
+        """Keep open what was just written through."""
+        OPEN_TABLES.put(self._key(table, None), OpenTable(self.table_uri(table), delta), is_written=True)
+
     def _open(
         self, table: str, version: int | None = None, within: float | None = None, is_read: bool = True
     ) -> OpenTable | None:
@@ -335,9 +339,7 @@ class Lake:
             raise LakeError(
                 f"{contract.table}: not written, the last good version stays: {message}"
             ) from error
-        OPEN_TABLES.put_written(
-            self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta)
-        )
+        self._written(contract.table, delta)
 
     def publish(self, contract: Contract, frame: pl.DataFrame, metadata: dict[str, str]) -> Publication:
         """Make `frame` the live content in one commit, unless it already is.
@@ -425,9 +427,7 @@ class Lake:
             ) from error
         except (DeltaError, OSError) as error:
             raise LakeError(f"{contract.table}: its content is not told: {in_short(error)}") from error
-        OPEN_TABLES.put_written(
-            self._key(contract.table, None), OpenTable(self.table_uri(contract.table), delta)
-        )
+        self._written(contract.table, delta)
 
     def append(
         self,

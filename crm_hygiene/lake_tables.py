@@ -168,10 +168,11 @@ class OpenTables:
                 self._tables.move_to_end(key)
         return found
 
-    def put(self, key: Key, table: OpenTable | None) -> None:
-        """Keep a table that was just opened; None is the answer that there is none."""
+    def put(self, key: Key, table: OpenTable | None, is_written: bool = False) -> None:
+        """Keep a table that was just opened, or written to by this process; None says that there is none."""
         with self._lock:
-            self._written.discard(key)
+            # In one step with keeping it: whoever asks for it from now on reads it.
+            (self._written.add if is_written else self._written.discard)(key)
             self._tables.pop(key, None)
             self._missed_at.pop(key, None)
             if table is not None:
@@ -180,12 +181,6 @@ class OpenTables:
                 self._missed_at[key] = time.monotonic()
             while len(self._tables) > _KEPT:
                 self._written.discard(self._tables.popitem(last=False)[0])
-
-    def put_written(self, key: Key, table: OpenTable) -> None:
-        """Keep a table that this process has just written to."""
-        self.put(key, table)
-        with self._lock:
-            self._written.add(key)
 
     def take(self, key: Key) -> OpenTable | None:
         """The table as this process wrote it, if nobody has asked for it since; it is no longer kept here."""
