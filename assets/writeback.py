@@ -19,7 +19,7 @@ from crm_hygiene.writeback.planning.awaiting import withheld_fields
 from crm_hygiene.writeback.planning.confidence import link_doubts
 from crm_hygiene.writeback.planning.inputs import PlanInputs
 from crm_hygiene.writeback.planning.merges import ChildColumn, child_columns
-from crm_hygiene.writeback.planning.overview import TOLD_BY, counts, samples, with_masks
+from crm_hygiene.writeback.planning.overview import overview_of, samples, whole_rows, with_masks
 
 READS = (
     "conformed.people",
@@ -177,18 +177,14 @@ def _policies(night: Night, computed: Tables | None) -> str:
 def _figures(night: Night) -> dict[str, Any]:
     """The plan at a glance: counts per kind and field, and samples with personal values masked."""
     changes = night.lake.scan(contract_of("writeback.changes"))
-    plan = changes.select(TOLD_BY).collect()
-    chosen = samples(plan, _SAMPLES).select("change_id")
-    rows = changes.filter(pl.col("change_id").is_in(chosen["change_id"].implode())).collect()
-    rows = chosen.join(rows, on="change_id", how="left", maintain_order="left")
+    overview = overview_of(changes, _SAMPLES)
+    rows = whole_rows(changes, samples(overview.least_sure, _SAMPLES))
     seen = with_masks(rows, mapped_objects(night.mappings, night.config.targets))
+    kinds = overview.counts.group_by("change_kind").agg(pl.col("changes").sum())
     return {
-        "changes by kind and field": dg.MetadataValue.md(_markdown(counts(plan))),
+        "changes by kind and field": dg.MetadataValue.md(_markdown(overview.counts)),
         "samples": dg.MetadataValue.md(_markdown(seen.select(_SAMPLE_COLUMNS))),
-        **{
-            f"{kind} changes": height
-            for kind, height in plan.group_by("change_kind").len().sort("change_kind").iter_rows()
-        },
+        **{f"{kind} changes": height for kind, height in kinds.sort("change_kind").iter_rows()},
     }
 
 

@@ -21,10 +21,10 @@ from crm_hygiene.contract import contract_of, nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.night import Night
 from crm_hygiene.stewardship.spreadsheet import write_csv
-from crm_hygiene.writeback.delivery.approval import Extent, extent_of
+from crm_hygiene.writeback.delivery.approval import Extent
 from crm_hygiene.writeback.mapped_object import MappedObject, mapped_objects
 from crm_hygiene.writeback.planning.allowance import not_allowed
-from crm_hygiene.writeback.planning.overview import counts, samples, with_masks
+from crm_hygiene.writeback.planning.overview import Overview, overview_of, samples, whole_rows, with_masks
 from crm_hygiene.writeback.planning.population import populations
 from crm_hygiene.writeback.policy import TargetPolicy, target_policies
 
@@ -72,80 +72,81 @@ def plan_command(
     night = Night.open(load_config(config))
     policies = target_policies(night.config)
     objects = mapped_objects(night.mappings, night.config.targets)
-    everything = _published(night)
-    plan = _chosen(everything, target=target, object=object_name, change_kind=kind)
+    changes = _published(night)
+    everything = overview_of(changes, per_kind)
+    is_wanted = _wanted(everything, target=target, object=object_name, change_kind=kind)
+    plan = everything.only(is_wanted)
     if csv is not None:
-        _write(csv, plan)
-    extents = _extents(night, everything, plan, objects)
-    seen = samples(plan, per_kind)
+        _write(csv, changes.filter(is_wanted))
+    extents = _extents(night, plan, objects)
+    seen = whole_rows(changes, samples(plan.least_sure, per_kind))
     seen = seen if is_open else with_masks(seen, objects)
-    stale = not_allowed(plan, policies)
+    stale = int(not_allowed(plan.counts, policies)["changes"].sum())
     if as_json:
         print_json(_document(plan, seen, extents, policies, stale))
         return
     console = Console()
-    if plan.is_empty():
+    if not plan.changes:
         console.print(_nothing(everything, policies))
         return
     for name in sorted(extents):
         mine = pl.col("target") == name
-        _show_target(name, plan.filter(mine), seen.filter(mine), extents[name], policies.get(name), console)
-    if not stale.is_empty():
+        _show_target(name, plan.only(mine), seen.filter(mine), extents[name], policies.get(name), console)
+    if stale:
         console.print(
-            f"[yellow]{stale.height:,} of these changes are no longer allowed by the policies[/yellow]: they "
+            f"[yellow]{stale:,} of these changes are no longer allowed by the policies[/yellow]: they "
             "were planned before a policy changed. `crm-hygiene run` makes the plan anew."
         )
     if not is_open and per_kind:
         console.print("Personal values are shortened; --values shows them, --csv writes them all.")
     if csv is not None:
-        console.print(f"{plan.height:,} changes written to {escape(str(csv))}")
+        console.print(f"{plan.changes:,} changes written to {escape(str(csv))}")
 
 
-def _published(night: Night) -> pl.DataFrame:
+def _published(night: Night) -> pl.LazyFrame:
     contract = contract_of("writeback.changes")
     if not night.lake.exists(contract.table):
         raise ConfigurationError("there is no plan yet: `crm-hygiene run` makes one")
-    return night.lake.read(contract)
+    return night.lake.scan(contract)
 
 
-def _chosen(plan: pl.DataFrame, **wanted: str | None) -> pl.DataFrame:
-    """The rows asked for; a word that is not in the plan is named with the nearest that is."""
+def _wanted(plan: Overview, **wanted: str | None) -> pl.Expr:
+    """Whether a change was asked for; a word that is not in the plan is named with the nearest that is."""
+    is_wanted = pl.lit(value=True)
     for column, word in wanted.items():
         if word is None:
             continue
-        known = plan[column].unique().sort().to_list()
+        known = plan.counts.filter(is_wanted)[column].unique().sort().to_list()
         if column == "change_kind":
             known = list(contract_of("writeback.changes").columns[_kind_place()].values or ())
         if known and word not in known:
             told = column.removeprefix("change_")
             raise ConfigurationError(f"the plan has no {told} '{word}'{nearest(word, known)}")
-        plan = plan.filter(pl.col(column) == word)
-    return plan
+        is_wanted &= pl.col(column) == word
+    return is_wanted
 
 
 def _kind_place() -> int:
     return contract_of("writeback.changes").column_names.index("change_kind")
 
 
-def _write(path: Path, plan: pl.DataFrame) -> None:
-    ordered = plan.sort("target", "object", "record_id", "column_name", "change_id")
+def _write(path: Path, plan: pl.LazyFrame) -> None:
+    ordered = plan.collect().sort("target", "object", "record_id", "column_name", "change_id")
     told = ordered.with_columns(pl.col("confidence").cast(pl.String))
     write_csv(path, told.columns, told.iter_rows())
     # It holds personal data in the clear: for its owner's eyes.
     path.chmod(0o600)
 
 
-def _extents(
-    night: Night, everything: pl.DataFrame, plan: pl.DataFrame, objects: list[MappedObject]
-) -> dict[str, Extent]:
+def _extents(night: Night, plan: Overview, objects: list[MappedObject]) -> dict[str, Extent]:
     """How much of each target the whole plan touches, whatever part of it was asked for."""
     known = populations(night.lake, objects)
-    names = plan["target"].unique().sort()
-    return {name: extent_of(everything, name, known.get(name, 0)) for name in names}
+    names = plan.counts["target"].unique().sort()
+    return {name: Extent(plan.touched[name], known.get(name, 0)) for name in names}
 
 
-def _nothing(everything: pl.DataFrame, policies: dict[str, TargetPolicy]) -> str:
-    if not everything.is_empty():
+def _nothing(everything: Overview, policies: dict[str, TargetPolicy]) -> str:
+    if everything.changes:
         return "Nothing of that is planned; other changes are: `crm-hygiene writeback plan`."
     if not policies:
         return "Nothing is planned: hygiene.yaml names no targets."
@@ -167,7 +168,7 @@ def _verdict(extent: Extent, policy: TargetPolicy | None) -> str:
 
 def _show_target(
     name: str,
-    plan: pl.DataFrame,
+    plan: Overview,
     seen: pl.DataFrame,
     extent: Extent,
     policy: TargetPolicy | None,
@@ -175,7 +176,7 @@ def _show_target(
 ) -> None:
     known = f" of {extent.population:,} known ({float(extent.share):.1%})" if extent.population else ""
     console.print(
-        f"[bold]{escape(name)}[/bold]: {plan.height:,} changes planned, nothing sent. "
+        f"[bold]{escape(name)}[/bold]: {plan.changes:,} changes planned, nothing sent. "
         f"{extent.touched:,} records touched{known}; {_verdict(extent, policy)}."
     )
     console.print(
@@ -198,7 +199,7 @@ def _show_target(
                     r["records"],
                     f"{r['least_confidence']:.2f}",
                 )
-                for r in counts(plan).iter_rows(named=True)
+                for r in plan.counts.iter_rows(named=True)
             ),
         )
     )
@@ -224,18 +225,18 @@ def _sample(row: dict[str, Any]) -> str:
 
 
 def _document(
-    plan: pl.DataFrame,
+    plan: Overview,
     seen: pl.DataFrame,
     extents: dict[str, Extent],
     policies: dict[str, TargetPolicy],
-    stale: pl.DataFrame,
+    stale: int,
 ) -> dict[str, Any]:
     return {
-        "changes": plan.height,
+        "changes": plan.changes,
         "targets": [
             {
                 "target": name,
-                "changes": plan.filter(pl.col("target") == name).height,
+                "changes": plan.only(pl.col("target") == name).changes,
                 "records_touched": extent.touched,
                 "records_known": extent.population,
                 "share": round(float(extent.share), 6),
@@ -246,7 +247,7 @@ def _document(
             }
             for name, extent in sorted(extents.items())
         ],
-        "counts": counts(plan).to_dicts(),
+        "counts": plan.counts.to_dicts(),
         "samples": seen.select("target", *_SHOWN).to_dicts(),
-        "no_longer_allowed": stale.height,
+        "no_longer_allowed": stale,
     }

@@ -35,7 +35,7 @@ def is_allowed(policy: TargetPolicy, object_name: str, kind: str, field: str) ->
 
 
 def not_allowed(plan: pl.DataFrame, policies: Mapping[str, TargetPolicy]) -> pl.DataFrame:
-    """Rows of `plan` that no policy in force allows; those of a target without a policy among them."""
+    """What of a plan's rows or counts no policy in force allows; that of a target without a policy too."""
     what = ["target", "object", "change_kind", "column_name"]
     wrong = [
         row
