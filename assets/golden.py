@@ -189,10 +189,12 @@ _LINEAGE: dict[str, Lineage] = {
             *_PERSON_ID,
             ("conformed.interactions", "person_record_id"),
             ("conformed.interactions", "email_normalised"),
+            ("conformed.interactions", "phone"),
         ),
         "person_rule": (
             ("conformed.interactions", "person_record_id"),
             ("conformed.interactions", "email_normalised"),
+            ("conformed.interactions", "phone"),
         ),
         "account_entity_id": (*_ACCOUNT_ID, ("conformed.interactions", "organisation_record_id")),
         "lead_record_source": (("conformed.people", "source"),),

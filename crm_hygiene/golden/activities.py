@@ -10,8 +10,9 @@ with its reason, is kept in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -37,15 +38,19 @@ _TOLD = [
     "occurred_at",
 ]
 # Those of them that tell who it was, and what accounts are measured by.
-_TYING = [*KEYS, "person_record_id", "email_normalised", "organisation_record_id", "occurred_at"]
+_TYING = [*KEYS, "person_record_id", "email_normalised", "phone", "organisation_record_id", "occurred_at"]
 
 # Rows of a part. Every part looks its people up among all of them, which very small parts would repeat.
 PART_ROWS = 500_000
 
 # Values of person_rule.
 BY_KEY, BY_MAILBOX, BY_RECORD = "record key", "mailbox", "the record itself"
-SHARED, UNKNOWN, UNSTATED = "none: shared mailbox", "none: unknown mailbox", "none: no mailbox stated"
-_RULES = pl.Enum([BY_KEY, BY_MAILBOX, BY_RECORD, SHARED, UNKNOWN, UNSTATED])
+BY_NUMBER = "telephone number"
+SHARED_MAILBOX, UNKNOWN_MAILBOX = "none: shared mailbox", "none: unknown mailbox"
+SHARED_NUMBER, UNKNOWN_NUMBER = "none: shared telephone number", "none: unknown telephone number"
+UNKNOWN_RECORD, UNSTATED = "none: unknown record key", "none: nobody stated"
+_NOBODY = [SHARED_MAILBOX, UNKNOWN_MAILBOX, SHARED_NUMBER, UNKNOWN_NUMBER, UNKNOWN_RECORD, UNSTATED]
+_RULES = pl.Enum([BY_KEY, BY_MAILBOX, BY_RECORD, BY_NUMBER, *_NOBODY])
 
 
 @dataclass(frozen=True)
@@ -88,32 +93,54 @@ def _key_hashes(frame: pl.DataFrame) -> pl.Series:
     return frame.select(KEYS).hash_rows(seed=0).alias("key")
 
 
+class _Owners:
+    """Whose each address or number is; one that several people have is nobody's.
+
+    `owned` has a row per record and value: value, entity_id (the number of a person).
+    """
+
+    def __init__(self, owned: pl.DataFrame) -> None:
+        values = (
+            owned.select("value")
+            .drop_nulls()
+            .unique()
+            .join(unambiguous(owned, "value", "owner"), on="value", how="left")
+        )
+        self._values = Lookup(values["value"])
+        self._owners = values["owner"]
+
+    def of(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """The owner of each value or null, and whether anybody has it."""
+        place = self._values.places(values)
+        return self._owners.gather(place), place.is_not_null()
+
+
 def tie_people(
     interactions: pl.LazyFrame, people: pl.DataFrame, members: pl.DataFrame, systems: Mapping[str, str]
 ) -> Tied:
     """Whose interactions are.
 
     A person is found by person_record_id in the same system, else by the mailbox where exactly one
-    entity has it, else because the interaction is a person record itself (a form submission).
-    `members` are of entities that have a golden row.
+    entity has it, else because the interaction is a person record itself (a form submission), else by the
+    telephone number where exactly one entity has it. `members` are of entities that have a golden row.
     """
     entities = members["entity_id"].unique().sort()
     numbers = pl.DataFrame({"entity_id": entities}).with_row_index("number")
     numbered = members.join(numbers, on="entity_id", how="left").select(*KEYS, entity_id="number")
-    owned = people.select(*KEYS, "email_normalised").join(numbered, on=KEYS, how="inner").drop(KEYS)
-    mailboxes = (
-        owned.select("email_normalised")
-        .drop_nulls()
-        .unique()
-        .join(unambiguous(owned, "email_normalised", "_by_mail"), on="email_normalised", how="left")
-    )
-    by_mail = Lookup(mailboxes["email_normalised"])
+
+    def owners(*columns: str) -> _Owners:
+        owned = people.select(*KEYS, *columns).join(numbered, on=KEYS, how="inner")
+        return _Owners(pl.concat(owned.select("entity_id", value=column) for column in columns))
+
+    by_mailbox = owners("email_normalised")
+    # Few sources tell of calls and texts; without them nobody's numbers are looked at.
+    by_number = cache(lambda: owners("phone", "mobile_phone"))
     sources = interactions.select(pl.col("source").unique()).collect()["source"]
     themselves = numbered.filter(pl.col("source").is_in(sources.implode()))
     ties, by_person, by_organisation = [], [], []
     for offset in range(0, interactions.select(pl.len()).collect().item(), PART_ROWS):
         part = interactions.slice(offset, PART_ROWS).select(_TYING).collect()
-        tied = _tie(part, by_mail, mailboxes["_by_mail"], numbered, themselves, systems)
+        tied = _tie(part, by_mailbox, by_number, numbered, themselves, systems)
         ties.append(tied.select("person", "person_rule", _key_hashes(tied)))
         by_person.append(_latest(tied, ["person"]))
         by_organisation.append(_latest(tied, ["source", "organisation_record_id"]))
@@ -138,38 +165,48 @@ def _latest_of(parts: list[pl.DataFrame], by: dict[str, type[pl.DataType]]) -> p
 
 def _tie(
     part: pl.DataFrame,
-    by_mail: Lookup,
-    of_mail: pl.Series,
+    by_mailbox: _Owners,
+    by_number: Callable[[], _Owners],
     members: pl.DataFrame,
     themselves: pl.DataFrame,
     systems: Mapping[str, str],
 ) -> pl.DataFrame:
-    """`part`, in its order, with person and person_rule.
-
-    `of_mail` is whose each mailbox is, null where it is nobody's alone; `themselves` are the members that
-    interactions may be.
-    """
+    """`part`, in its order, with person and person_rule; `themselves` are members that it may be itself."""
     frame = resolve(part, "person_record_id", members, systems, "_by_key")
-    place = by_mail.places(frame["email_normalised"])
-    frame = frame.with_columns(
-        of_mail.gather(place).alias("_by_mail"), place.is_not_null().alias("_is_known")
-    )
+    of_mailbox, has_mailbox = by_mailbox.of(frame["email_normalised"])
+    frame = frame.with_columns(of_mailbox.alias("_by_mailbox"), has_mailbox.alias("_has_mailbox"))
     itself = themselves.select(*KEYS, _by_record="entity_id").join(part.select(KEYS), on=KEYS, how="semi")
     frame = frame.join(itself, on=KEYS, how="left", maintain_order="left")
+    found = ["_by_key", "_by_mailbox", "_by_record"]
+    asked = frame.select(pl.when(pl.all_horizontal(pl.col(found).is_null())).then("phone")).to_series()
+    if asked.null_count() < asked.len():
+        of_number, has_number = by_number().of(asked)
+        frame = frame.with_columns(of_number.alias("_by_number"), has_number.alias("_has_number"))
+    else:
+        nobody = pl.lit(None, dtype=of_mailbox.dtype).alias("_by_number")
+        frame = frame.with_columns(nobody, _has_number=pl.lit(value=False))
     rule = (
         pl.when(pl.col("_by_key").is_not_null())
         .then(pl.lit(BY_KEY))
-        .when(pl.col("_by_mail").is_not_null())
+        .when(pl.col("_by_mailbox").is_not_null())
         .then(pl.lit(BY_MAILBOX))
         .when(pl.col("_by_record").is_not_null())
         .then(pl.lit(BY_RECORD))
-        .when("_is_known")
-        .then(pl.lit(SHARED))
+        .when(pl.col("_by_number").is_not_null())
+        .then(pl.lit(BY_NUMBER))
+        .when("_has_mailbox")
+        .then(pl.lit(SHARED_MAILBOX))
         .when(pl.col("email_normalised").is_not_null())
-        .then(pl.lit(UNKNOWN))
+        .then(pl.lit(UNKNOWN_MAILBOX))
+        .when("_has_number")
+        .then(pl.lit(SHARED_NUMBER))
+        .when(pl.col("phone").is_not_null())
+        .then(pl.lit(UNKNOWN_NUMBER))
+        .when(pl.col("person_record_id").is_not_null())
+        .then(pl.lit(UNKNOWN_RECORD))
         .otherwise(pl.lit(UNSTATED))
     )
-    person = pl.coalesce("_by_key", "_by_mail", "_by_record").alias("person")
+    person = pl.coalesce(*found, "_by_number").alias("person")
     return frame.select(*_TYING, person, rule.cast(_RULES).alias("person_rule"))
 
 

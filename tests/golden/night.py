@@ -134,6 +134,7 @@ def nights(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
             "record_id": draw(st.sampled_from([f"i{number}", f"p{number}"])),
             "person_record_id": draw(st.sampled_from([None, "p0", "p1"])),
             "email_normalised": draw(_mail),
+            "phone": draw(st.sampled_from([None, "+4930123456", "+4930000000"])),
             "interaction_kind": draw(st.sampled_from(["open", "click", "unsubscribe"])),
             "occurred_at": r.days_ago(draw(_days)),
         }

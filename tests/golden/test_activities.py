@@ -68,11 +68,9 @@ def test_what_an_unknown_mailbox_did_is_kept_counted_and_tied_once_the_person_ap
     assert before.activities.collect().select("record_id", "person_entity_id", "person_rule").rows() == [
         ("e1", "P1", "mailbox"),
         ("e2", None, "none: unknown mailbox"),
-        ("e3", None, "none: no mailbox stated"),
+        ("e3", None, "none: nobody stated"),
     ]
-    assert before.notes == (
-        "activities: 2 of 3 are tied to nobody yet (1 no mailbox stated, 1 unknown mailbox)",
-    )
+    assert before.notes == ("activities: 2 of 3 are tied to nobody yet (1 nobody stated, 1 unknown mailbox)",)
     appeared = {**known, "record_id": "2", "entity": "P2", "email_normalised": "new@x.com"}
     after = build([known, appeared], interactions=events)
     assert after.activities.collect()["person_entity_id"].to_list() == ["P1", "P2", None]
@@ -86,6 +84,44 @@ def test_a_mailbox_of_two_people_is_tied_to_neither() -> None:
     assert build(people, interactions=[event("e", 1)]).activities.collect()["person_rule"].to_list() == [
         "none: shared mailbox"
     ]
+
+
+def test_calls_and_texts_find_their_person_by_a_number_that_only_one_has() -> None:
+    people: list[dict[str, Any]] = [
+        {"source": "salesforce_contacts", "record_id": "1", "entity": "P1", "mobile_phone": "+4915112345678"},
+        # One person twice, the number in either column, and the switchboard that P1 has as well.
+        {"source": "hubspot_contacts", "record_id": "2", "entity": "P2", "phone": "+442079460000"},
+        {"source": "hubspot_contacts", "record_id": "3", "entity": "P2", "mobile_phone": "+442079460000"},
+        {"source": "salesforce_contacts", "record_id": "4", "entity": "P2", "phone": "+493012345"},
+        {"source": "salesforce_contacts", "record_id": "5", "entity": "P1", "phone": "+493012345"},
+        {"source": "salesforce_contacts", "record_id": "6", "entity": "P3", "email_normalised": "a@x.com"},
+        {"source": "form_submissions", "record_id": "f", "entity": "P3", "phone": "+33123456789"},
+    ]
+    mobile = "+4915112345678"
+    asked: dict[str, tuple[dict[str, Any], str | None, str]] = {
+        "text": ({"phone": mobile}, "P1", "telephone number"),
+        "call": ({"phone": "+442079460000"}, "P2", "telephone number"),
+        "switchboard": ({"phone": "+493012345"}, None, "none: shared telephone number"),
+        "stranger": ({"phone": "+493099999"}, None, "none: unknown telephone number"),
+        "mailbox first": ({"phone": mobile, "email_normalised": "a@x.com"}, "P3", "mailbox"),
+        "number of an unknown mailbox": (
+            {"phone": mobile, "email_normalised": "new@x.com"},
+            "P1",
+            "telephone number",
+        ),
+        "neither": ({"phone": "+493099999", "email_normalised": "new@x.com"}, None, "none: unknown mailbox"),
+        "f": ({"phone": mobile, "source": "form_submissions"}, "P3", "the record itself"),
+        "unknown key": ({"person_record_id": "99"}, None, "none: unknown record key"),
+        "unknown key, number": ({"person_record_id": "99", "phone": mobile}, "P1", "telephone number"),
+        "nothing": ({}, None, "none: nobody stated"),
+    }
+    events = [event(name, 1, **{"email_normalised": None, **said}) for name, (said, _, _) in asked.items()]
+    found = build(people, interactions=events).activities.collect()
+    told = {
+        name: (person, rule)
+        for name, person, rule in found.select("record_id", "person_entity_id", "person_rule").iter_rows()
+    }
+    assert told == {name: (person, rule) for name, (_, person, rule) in asked.items()}
 
 
 def test_an_activity_belongs_to_where_the_person_worked_then_and_to_the_inquiry_open_then() -> None:
