@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.time_zones import TimeZone
-from crm_hygiene.yaml_text import parse_yaml
+from crm_hygiene.yaml_file import read_yaml_file
+from crm_hygiene.yaml_mistakes import explained
 
 DEFAULT_NAME = "hygiene.yaml"
 
@@ -223,29 +222,6 @@ class Config(_Section):
         return self.local_folder / "catalog.duckdb"
 
 
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys that would have been right at `location`."""
-    for part in location:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return [name for name in model.model_fields if name != "base"]
-
-
-def explain_validation(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
-    """A pydantic error as one line per mistake, each with the nearest right key."""
-    lines = []
-    for item in error.errors():
-        where = ".".join(str(p) for p in item["loc"])
-        if item["type"] == "extra_forbidden":
-            hint = nearest(str(item["loc"][-1]), _known_keys(model, item["loc"][:-1]))
-            lines.append(f"{path}: unknown key '{where}'{hint}")
-        else:
-            lines.append(f"{path}: {where}: {item['msg']}")
-    return "\n".join(lines)
-
-
 def load_config(path: Path | None = None) -> Config:
     """Read hygiene.yaml; without a path, `hygiene.yaml` here, or the defaults where there is none.
 
@@ -260,15 +236,10 @@ def load_config(path: Path | None = None) -> Config:
             return Config(base=Path.cwd())
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such file; `--config` names a hygiene.yaml")
+    file = read_yaml_file(path)
+    if "base" in file.content:
+        raise ConfigurationError(f"{file.at(('base',))}: unknown key 'base'")
     try:
-        document: Any = parse_yaml(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path}: expected keys and values")
-    if "base" in document:
-        raise ConfigurationError(f"{path}: unknown key 'base'")
-    try:
-        return Config.model_validate({**document, "base": path.resolve().parent})
+        return Config.model_validate({**file.content, "base": path.resolve().parent})
     except ValidationError as error:
-        raise ConfigurationError(explain_validation(path, error, Config)) from error
+        raise ConfigurationError("\n".join(explained(file, error, Config))) from error

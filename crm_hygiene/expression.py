@@ -2,7 +2,7 @@
 
 Here are the forms an expression can take, the vendor columns each needs, and its meaning as a Polars
 expression over text columns. Typing and standardising the resulting text belong to conforming; which
-expression feeds which column belongs to `crm_hygiene.mapping`.
+expression feeds which column belongs to `crm_hygiene.mapping_file`.
 
 Forms, as YAML:
 
@@ -49,6 +49,11 @@ class Expression(BaseModel, ABC):
         """Groups of columns of which at least one each must be present for the expression to give a value."""
         return (self.columns,) if self.columns else ()
 
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """The texts that stand in the expression itself and may come out of it as they are."""
+        return ()
+
     @abstractmethod
     def to_polars(self) -> pl.Expr:
         """The expression over a frame that has every column of `columns` as String (null: no value)."""
@@ -84,6 +89,11 @@ class Constant(Expression):
         """None."""
         return ()
 
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """The text."""
+        return (self.constant,)
+
     def to_polars(self) -> pl.Expr:
         """A literal."""
         return pl.lit(self.constant, dtype=pl.String)
@@ -116,6 +126,12 @@ class Translated(Expression):
     def columns(self) -> tuple[str, ...]:
         """The translated column, or the columns of which the first filled is translated."""
         return (self.column,) if isinstance(self.column, str) else self.column
+
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """What is translated to, and the default."""
+        texts = (*self.values.values(), self.default)
+        return tuple(dict.fromkeys(text for text in texts if text is not None))
 
     def to_polars(self) -> pl.Expr:
         """Lower case, trimmed, looked up."""
@@ -239,6 +255,11 @@ class FirstOf(Expression):
         """Any column of any option: which option can work depends on the row."""
         return (self.columns,) if self.columns else ()
 
+    @property
+    def literals(self) -> tuple[str, ...]:
+        """Those of every option."""
+        return tuple(dict.fromkeys(text for option in self.first_of for text in option.literals))
+
     def to_polars(self) -> pl.Expr:
         """Coalesce in the order written."""
         return pl.coalesce([option.to_polars() for option in self.first_of])
@@ -287,7 +308,7 @@ def parse_expression(spec: Any) -> Expression:
     form = next((_FORMS[k] for k in spec if k in _FORMS), None)
     if form is None:
         word = next((str(k) for k in spec if k != "column"), "")
-        raise ValueError(f"unknown form of expression {spec!r}{nearest(word, list(_FORMS))}")
+        raise ValueError(f"unknown form of expression {spec!r}{nearest(word, ['column', *_FORMS])}")
     known = list(form.model_fields)
     for key in spec:
         if key not in known:

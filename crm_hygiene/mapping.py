@@ -1,9 +1,9 @@
 """Source mappings: one YAML file says how a vendor's export becomes conformed tables.
 
-Here are the model of such a file, its validation against the contracts, and the tolerant matching of a
-file's header with the vendor columns a mapping knows. What does not belong here: reading files
-(`crm_hygiene.readers`), the expressions themselves (`crm_hygiene.expression`) and typing values
-(conforming).
+Here are the model of a mapping and the tolerant matching of a file's header with the vendor columns it
+knows. What does not belong here: reading it from YAML and what may be wrong there
+(`crm_hygiene.mapping_file`), reading exports (`crm_hygiene.readers`), the expressions themselves
+(`crm_hygiene.expression`) and typing values (conforming).
 """
 
 from __future__ import annotations
@@ -14,18 +14,13 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from crm_hygiene.contract import contract_of, load_contracts, load_glossary, nearest
-from crm_hygiene.errors import ConfigurationError, FileRefused
-from crm_hygiene.expression import Expression, parse_expression, yaml_text
-from crm_hygiene.yaml_text import YamlError, parse_yaml
-
-BUILT_IN_SOURCES = Path(__file__).parent / "sources"
+from crm_hygiene.errors import FileRefused
+from crm_hygiene.expression import Expression, yaml_text
 
 FileFormat = Literal[
     "auto", "csv", "json", "jsonl", "camt053", "bank", "camt", "mt940", "bai2", "ofx", "einvoice", "x12"
@@ -280,165 +275,3 @@ class Mapping(BaseModel):
         missing = [" or ".join(g) for g in self.required_groups if not any(c in found for c in g)]
         ordered = {c: found[c] for c in self.vendor_columns if c in found}
         return HeaderMatch(columns=ordered, unknown=unknown, missing_required=missing)
-
-
-def _table_mapping(table: str, spec: Any) -> TableMapping:
-    if not isinstance(spec, dict):
-        raise ValueError(f"tables.{table}: expected conformed columns with their expressions")
-    known = [t.removeprefix("conformed.") for t in load_contracts() if t.startswith("conformed.")]
-    if table not in known:
-        raise ValueError(f"tables.{table}: no conformed table has that name{nearest(table, known)}")
-    names = contract_of(f"conformed.{table}").column_names
-    made_here = {"source", "file", "row_number", "landed_at", "content_hash", "problems", "observed_at"}
-    made_here.add("field_times")
-    columns: dict[str, Expression] = {}
-    changed_at: dict[str, Expression] = {}
-    for name, expression in spec.items():
-        if name == "when":
-            continue
-        if name not in names:
-            raise ValueError(
-                f"tables.{table}.{name}: conformed.{table} has no such column{nearest(str(name), names)}"
-            )
-        if name in made_here:
-            raise ValueError(f"tables.{table}.{name}: the pipeline fills this column itself; leave it out")
-        try:
-            if isinstance(expression, dict) and "changed_at" in expression:
-                if "field_times" not in names:
-                    raise ValueError(f"changed_at: conformed.{table} keeps no change times of fields")
-                changed_at[name] = parse_expression(expression["changed_at"])
-                expression = {k: v for k, v in expression.items() if k != "changed_at"}
-            columns[name] = parse_expression(expression)
-        except ValueError as error:
-            raise ValueError(f"tables.{table}.{name}: {_said(error)}") from error
-    if "record_id" not in columns:
-        raise ValueError(
-            f"tables.{table}: record_id is missing; name the vendor column that identifies a record"
-        )
-    conditions = spec.get("when", [])
-    known_keys = ["column", "in", "not_in", "filled"]
-    parsed: list[Condition] = []
-    for condition in conditions if isinstance(conditions, list) else [conditions]:
-        wrong = [k for k in condition if k not in known_keys] if isinstance(condition, dict) else ["?"]
-        if wrong:
-            raise ValueError(
-                f"tables.{table}.when: unknown key '{wrong[0]}'{nearest(str(wrong[0]), known_keys)}"
-            )
-        try:
-            parsed.append(Condition.model_validate(condition))
-        except ValueError as error:
-            raise ValueError(f"tables.{table}.when: {_said(error)}") from error
-    return TableMapping(table=table, columns=columns, when=tuple(parsed), changed_at=changed_at)
-
-
-def _said(error: ValueError) -> str:
-    """The plain words of an error, without pydantic's frame around them."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    parts = []
-    for item in error.errors():
-        where = ".".join(str(p) for p in item["loc"])
-        parts.append(f"{where}: {item['msg']}" if where else str(item["msg"]))
-    return "; ".join(parts)
-
-
-def _check_keys(path: Path, spec: dict[str, Any], model: type[BaseModel], inside: str = "") -> None:
-    known = list(model.model_fields)
-    for key in spec:
-        if key not in known:
-            raise ConfigurationError(f"{path}: unknown key '{inside}{key}'{nearest(str(key), known)}")
-
-
-def load_mapping(path: Path) -> Mapping:
-    """Read and check one mapping file.
-
-    Raises
-    ------
-    ConfigurationError
-        naming the file, the key and the nearest right one.
-    """
-    try:
-        return _mapping_of(path, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YamlError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-
-
-@lru_cache(maxsize=256)
-def _mapping_of(path: Path, text: str) -> Mapping:
-    """The mapping that a file's text stands for; a night asks for each more than once."""
-    spec = parse_yaml(text)
-    if not isinstance(spec, dict):
-        raise ConfigurationError(f"{path}: expected a mapping of keys to values")
-    _check_keys(path, spec, Mapping)
-    if isinstance(spec.get("writeback"), dict):
-        _check_keys(path, spec["writeback"], Writeback, "writeback.")
-    tables = spec.get("tables")
-    if not isinstance(tables, dict) or not tables:
-        raise ConfigurationError(f"{path}: tables is missing; say which conformed tables the source feeds")
-    try:
-        spec["tables"] = {
-            table: tuple(_table_mapping(table, b) for b in (blocks if isinstance(blocks, list) else [blocks]))
-            for table, blocks in tables.items()
-        }
-        mapping = Mapping.model_validate(spec)
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: {_said(error)}") from error
-    _check_meaning(path, mapping)
-    return mapping
-
-
-def _check_meaning(path: Path, mapping: Mapping) -> None:
-    """What single fields cannot show: names that collide or lead nowhere."""
-    seen: dict[str, str] = {}
-    for column in mapping.vendor_columns:
-        key = header_key(column)
-        if not key:
-            raise ConfigurationError(f"{path}: vendor column {column!r} has no letter and no digit")
-        if key in seen:
-            raise ConfigurationError(
-                f"{path}: vendor columns {seen[key]!r} and {column!r} match the same headers; keep one"
-            )
-        seen[key] = column
-    if mapping.writeback is not None:
-        glossary = list(load_glossary())
-        for name in (*mapping.writeback.columns, *mapping.writeback.suppress):
-            if name not in glossary:
-                raise ConfigurationError(
-                    f"{path}: writeback names '{name}', no column of the project{nearest(name, glossary)}"
-                )
-        vendor = mapping.vendor_columns
-        for name in (*mapping.writeback.columns.values(), *mapping.writeback.suppress.values()):
-            if name not in vendor:
-                raise ConfigurationError(
-                    f"{path}: writeback would write '{name}', which no table reads{nearest(name, vendor)}"
-                )
-
-
-def load_mappings(folders: list[Path]) -> dict[str, Mapping]:
-    """Every mapping of the folders by source name, sorted; later folders come from the user.
-
-    Raises
-    ------
-    ConfigurationError
-        if two files of one folder name the same source, or a later folder repeats a name without
-        `override: true`.
-    """
-    found: dict[str, tuple[Path, Mapping]] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigurationError(f"{folder}: no such folder of source mappings")
-        here: dict[str, Path] = {}
-        for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
-            mapping = load_mapping(path)
-            if mapping.source in here:
-                raise ConfigurationError(
-                    f"{path}: source '{mapping.source}' is already named by {here[mapping.source]}"
-                )
-            if mapping.source in found and not mapping.override:
-                raise ConfigurationError(
-                    f"{path}: source '{mapping.source}' is already mapped by {found[mapping.source][0]}; "
-                    "choose another name, or say `override: true` to replace it"
-                )
-            here[mapping.source] = path
-            found[mapping.source] = (path, mapping)
-    return {name: found[name][1] for name in sorted(found)}

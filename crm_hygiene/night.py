@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 
 from crm_hygiene.cash.rules import CashRules, load_cash_rules
 from crm_hygiene.config import Config
@@ -22,11 +21,10 @@ from crm_hygiene.golden.consent_rules import ConsentRules, load_consent_rules
 from crm_hygiene.golden.lead_rules import LeadRules, load_lead_rules
 from crm_hygiene.lake import Lake
 from crm_hygiene.lake_options import lake_of
-from crm_hygiene.mapping import Mapping, load_mappings
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.mapping_file import BUILT_IN_SOURCES, load_mappings
 from crm_hygiene.survivorship import Rules, load_rules
 from crm_hygiene.writeback.policy_check import check_policies
-
-BUILT_IN_SOURCES = Path(__file__).parent / "sources"
 
 
 def mappings_of(config: Config) -> dict[str, Mapping]:

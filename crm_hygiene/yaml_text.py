@@ -30,8 +30,8 @@ def parse_yaml(text: str) -> Any:
         return yaml.safe_load(text)
 
 
-def compose_yaml(text: str) -> yaml.Node | None:
-    """The nodes of a YAML text, which know the lines they stand on; None of an empty one.
+def parse_with_nodes(text: str) -> tuple[yaml.Node | None, Any]:
+    """The nodes of a YAML text, which know the lines they stand on, and its one document; read once.
 
     Raises
     ------
@@ -39,6 +39,15 @@ def compose_yaml(text: str) -> yaml.Node | None:
         as `parse_yaml`.
     """
     try:
-        return yaml.compose(text, Loader=_LOADER)
+        return _composed(text, _LOADER)
     except yaml.YAMLError:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        return _composed(text, yaml.SafeLoader)
+
+
+def _composed(text: str, kind: Any) -> tuple[yaml.Node | None, Any]:
+    loader = kind(text)
+    try:
+        root = loader.get_single_node()
+        return root, None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()

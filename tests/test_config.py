@@ -50,10 +50,11 @@ def test_object_store_address_stays_as_it_is(tmp_path: Path) -> None:
         ("limits: {threads: 0}\n", ["limits.threads"]),
         ("limits: {memory: lots}\n", ["limits.memory"]),
         ("schedule: {timezone: Europe/Zurig}\n", ["schedule.timezone", "Europe/Zurich"]),
-        ("engine: spork\n", ["engine"]),
+        ("engine: spork\n", [":1: engine:"]),
+        ("engine: duckdb\nengine: spark\n", [":2: 'engine' is written twice, first on line 1"]),
         ("base: /\n", ["unknown key 'base'"]),
         ("1: 2\n", ["1"]),
-        ("- a\n", ["expected keys and values"]),
+        ("- a\n", ["expected a mapping of keys to values"]),
         ("a: [\n", ["not readable as YAML"]),
     ],
 )

@@ -5,9 +5,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from crm_hygiene.contract import contract_of
 from crm_hygiene.errors import ConfigurationError, FileRefused
 from crm_hygiene.expression import parse_expression
-from crm_hygiene.mapping import BUILT_IN_SOURCES, Condition, load_mapping, load_mappings
+from crm_hygiene.mapping import Condition
+from crm_hygiene.mapping_file import (
+    BUILT_IN_SOURCES,
+    DERIVED,
+    load_mapping,
+    load_mappings,
+    mapped_columns,
+    mapped_tables,
+    needed_columns,
+)
 
 GOOD = """
 source: shop
@@ -17,10 +27,10 @@ files: ["shop/*customer*", "!*history*"]
 strip_prefixes: [property_]
 ignore: [Fax, "x_*"]
 tables:
-  people: {record_id: Id, given_name: FirstName, tax_id: VAT_Number__c}
+  people: {record_id: Id, person_kind: {constant: lead}, given_name: FirstName, tax_id: VAT_Number__c}
   consents:
-    - {when: {column: OptOut, in: [true]}, record_id: {template: "{Id}:email"}, purpose: {constant: any}}
-    - {when: {column: NoCall, in: [true]}, record_id: {template: "{Id}:phone"}, purpose: {constant: any}}
+    - {when: {column: OptOut, in: [true]}, record_id: {template: "{Id}:email"}, consent_state: State}
+    - {when: {column: NoCall, in: [true]}, record_id: {template: "{Id}:phone"}, consent_state: State}
 """
 
 
@@ -33,7 +43,7 @@ def write(folder: Path, text: str, name: str = "shop.yaml") -> Path:
 
 def test_a_mapping_tells_its_columns_and_requirements(tmp_path: Path) -> None:
     mapping = load_mapping(write(tmp_path, GOOD))
-    assert mapping.vendor_columns == ["Id", "FirstName", "VAT_Number__c", "OptOut", "NoCall"]
+    assert mapping.vendor_columns == ["Id", "FirstName", "VAT_Number__c", "OptOut", "State", "NoCall"]
     assert mapping.required_groups == (("Id",),)
     assert [b.table for b in mapping.blocks] == ["people", "consents", "consents"]
     assert mapping.claims("Shop/2026/CUSTOMER.csv")
@@ -63,7 +73,7 @@ def test_two_headers_for_one_column_are_refused_unless_one_is_exact(tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("object:", "objekt:", "unknown key 'objekt'; did you mean 'object'?"),
+        ("object:", "objekt:", ":4: objekt: unknown key 'objekt'; did you mean 'object'?"),
         ("people:", "poeple:", "did you mean 'people'?"),
         ("given_name:", "givenname:", "did you mean 'given_name'?"),
         ("template:", "templat:", "did you mean 'template'?"),
@@ -87,6 +97,18 @@ def test_two_headers_for_one_column_are_refused_unless_one_is_exact(tmp_path: Pa
             "writeback: {target: t, object: o, columns: {email: Idd}}\nignore:",
             "did you mean 'Id'?",
         ),
+        ("given_name:", "email_normalised:", "standardising makes this column; map 'email' instead"),
+        ("given_name:", "updated_at:", "`crm-hygiene columns people` lists all"),
+        ("given_name: FirstName", "given_name: {colum: x}", "did you mean 'column'?"),
+        ("{constant: lead}", "{constant: prospect}", "'prospect' is none of lead, contact, subscriber"),
+        (
+            "{constant: lead}",
+            "[{column: Kind, values: {a: lead, b: leads}}, {constant: lead}]",
+            "'leads' is none of lead, contact, subscriber",
+        ),
+        ("person_kind: {constant: lead}, ", "", "person_kind is missing; one of lead, contact, subscriber"),
+        ("object: Customer", "object: a\nobject: b", ":5: 'object' is written twice, first on line 4"),
+        ("system: shop", "system: Shop", ":3: system: String should match"),
         ("tables:", "tabels:", "did you mean 'tables'?"),
         ("source: shop", "source: [", "not readable as YAML"),
     ],
@@ -100,6 +122,28 @@ def test_mistakes_name_the_file_and_the_nearest_right_word(
         load_mapping(path)
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_all_mistakes_of_all_files_are_told_at_once_each_on_its_line(tmp_path: Path) -> None:
+    write(tmp_path, GOOD.replace("given_name", "givenname").replace("Fax", "Fax]\nobjekt: [x"), "one.yaml")
+    write(tmp_path, GOOD.replace("consents", "consent").replace("source: shop", "source: Shop"), "two.yaml")
+    with pytest.raises(ConfigurationError) as caught:
+        load_mappings([tmp_path])
+    lines = [line.removeprefix(f"{tmp_path}/").split(": ")[:2] for line in str(caught.value).splitlines()]
+    assert lines == [
+        ["one.yaml:8", "objekt"],
+        ["one.yaml:10", "tables.people.givenname"],
+        ["two.yaml:10", "tables.consent"],
+        ["two.yaml:2", "source"],
+    ]
+
+
+def test_every_column_is_filled_by_mappings_made_of_others_or_given_by_the_pipeline() -> None:
+    for table in mapped_tables():
+        names = {column.name for column in mapped_columns(table)}
+        assert set(needed_columns(table)) <= names
+        for name in contract_of(f"conformed.{table}").column_names:
+            assert name in names or not names.isdisjoint(DERIVED.get(name, names))
 
 
 def test_names_are_unique_unless_overridden(tmp_path: Path) -> None:

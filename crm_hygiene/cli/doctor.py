@@ -50,17 +50,20 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def examine(config_path: Path | None) -> list[Finding]:
     """Look at configuration, contracts, sources, libraries, landing folder and lake; change nothing."""
     findings: list[Finding] = []
+    subject = "configuration"
     try:
         config = load_config(config_path)
         findings.append(Finding("ok", "configuration", str(config_path or "hygiene.yaml or its defaults")))
         findings.append(Finding("ok", "contracts", f"{len(load_contracts())} tables"))
+        subject = "sources"
         mappings = mappings_of(config)
-        findings.append(Finding("ok", "sources", ", ".join(mappings)))
+        findings.append(Finding("ok", subject, ", ".join(mappings)))
+        subject = "rules"
         check_rules(config, mappings)
         own = [f"{name}: {path}" for name, path in config.rules if path is not None]
-        findings.append(Finding("ok", "rules", ", ".join(own) or "the built-in ones"))
+        findings.append(Finding("ok", subject, ", ".join(own) or "the built-in ones"))
     except HygieneError as error:
-        return [*findings, Finding("error", "configuration", str(error))]
+        return [*findings, *(Finding("error", subject, line) for line in str(error).splitlines())]
     findings += [_library(name) for name in _LIBRARIES]
     findings += _orchestrators(config, config_path)
     return [*findings, *_landing(config, mappings), *_lake(config)]

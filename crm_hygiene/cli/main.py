@@ -25,6 +25,7 @@ _COMMANDS = {
     "status": "crm_hygiene.cli.status:status",
     "query": "crm_hygiene.cli.query:query",
     "doctor": "crm_hygiene.cli.doctor:doctor",
+    "columns": "crm_hygiene.cli.columns:columns",
     "model": "crm_hygiene.cli.model:app",
     "review": "crm_hygiene.cli.review:app",
     "pin": "crm_hygiene.cli.pin:app",

@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
-from crm_hygiene.yaml_text import compose_yaml, parse_yaml
+from crm_hygiene.yaml_file import YamlFile, read_yaml_file
+from crm_hygiene.yaml_mistakes import Mistakes, explained
 
 DEFAULT_RULES = Path(__file__).with_name("consent_rules.yaml")
 
@@ -84,51 +84,31 @@ def load_consent_rules(path: Path | None = None) -> ConsentRules:
         for an unreadable file, an unknown key or kind of evidence (with its line and the nearest
         word), or a word that would mean two things.
     """
-    spec, _ = _read(DEFAULT_RULES)
-    where = path or DEFAULT_RULES
-    lines: dict[str, int] = {}
+    file = read_yaml_file(DEFAULT_RULES)
+    spec = file.content
     if path is not None:
-        own, lines = _read(path)
-        for key in own:
-            if key not in ConsentRules.model_fields:
-                hint = nearest(str(key), list(ConsentRules.model_fields))
-                raise ConfigurationError(f"{path}, line {lines[key]}: unknown key '{key}'{hint}")
-        spec = _merge(path, spec, own, lines)
+        file = read_yaml_file(path)
+        mistakes = Mistakes(file)
+        mistakes.keys((), file.content, ConsentRules.model_fields)
+        mistakes.refuse()
+        spec = _merge(file, spec)
     try:
         rules = ConsentRules(**spec)
-    except (ValidationError, TypeError) as error:
-        raise ConfigurationError(f"{where}: {error}") from error
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(explained(file, error, ConsentRules))) from error
     for kind in rules.restoring:
         if kind not in rules.evidence:
-            line = f", line {lines['restoring']}" if "restoring" in lines else ""
             hint = nearest(kind, list(rules.evidence))
-            raise ConfigurationError(f"{where}{line}: restoring: no evidence is called '{kind}'{hint}")
+            raise ConfigurationError(
+                f"{file.at(('restoring',))}: restoring: no evidence is called '{kind}'{hint}"
+            )
     return rules
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Content of a rules file, and the line of each of its keys (those inside as `channels.email`)."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        document, tree = parse_yaml(text), compose_yaml(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-    if document is None:
-        return {}, {}
-    if not isinstance(document, dict) or not isinstance(tree, yaml.MappingNode):
-        raise ConfigurationError(f"{path}: expected a mapping of keys to values")
-    lines: dict[str, int] = {}
-    for key, value in tree.value:
-        lines[key.value] = key.start_mark.line + 1
-        if isinstance(value, yaml.MappingNode):
-            lines |= {f"{key.value}.{k.value}": k.start_mark.line + 1 for k, _ in value.value}
-    return document, lines
-
-
-def _merge(path: Path, base: dict[str, Any], own: dict[str, Any], lines: dict[str, int]) -> dict[str, Any]:
+def _merge(file: YamlFile, base: dict[str, Any]) -> dict[str, Any]:
     merged = {**base}
-    for key, value in own.items():
-        line = f"{path}, line {lines[key]}: {key}"
+    for key, value in file.content.items():
+        line = f"{file.at((key,))}: {key}"
         if key in ("everything", "restoring"):
             if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
                 raise ConfigurationError(f"{line}: expected a list of words")
@@ -139,7 +119,7 @@ def _merge(path: Path, base: dict[str, Any], own: dict[str, Any], lines: dict[st
         words = {name: list(synonyms) for name, synonyms in base[key].items()}
         meant = _words(words, base["everything"] if key != "evidence" else ())  # type: ignore[arg-type]
         for name, synonyms in value.items():
-            here = f"{path}, line {lines[f'{key}.{name}']}: {key}.{name}"
+            here = f"{file.at((key, str(name)))}: {key}.{name}"
             if not isinstance(synonyms, list) or not all(isinstance(word, str) for word in synonyms):
                 raise ConfigurationError(f"{here}: expected a list of words")
             for word in (name, *synonyms):

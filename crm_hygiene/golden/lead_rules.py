@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
-from crm_hygiene.rules_file import read_rules_file
-from crm_hygiene.yaml_text import compose_yaml
+from crm_hygiene.yaml_file import read_yaml_file
+from crm_hygiene.yaml_mistakes import explained
 
 DEFAULT_RULES = Path(__file__).parent / "leads.yaml"
 
@@ -134,16 +132,17 @@ def load_lead_rules(path: Path | None = None) -> LeadRules:
         for an unreadable file, an unknown key or word (with its line and the nearest right one), or a
         value that cannot be.
     """
-    spec = read_rules_file(DEFAULT_RULES)
-    where = path or DEFAULT_RULES
+    file = read_yaml_file(DEFAULT_RULES)
+    spec = file.content
     if path is not None:
-        spec = _override(spec, read_rules_file(path))
+        file = read_yaml_file(path)
+        spec = _override(spec, file.content)
     try:
         return LeadRules(**spec)
     except ValidationError as error:
-        raise ConfigurationError(_explained(where, error)) from error
+        raise ConfigurationError("\n".join(explained(file, error, LeadRules))) from error
     except (TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{where}: {error}") from error
+        raise ConfigurationError(f"{file.path}: {error}") from error
 
 
 def _override(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -160,55 +159,3 @@ def _override(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
             for state in dict.fromkeys([*own["states"], *kept])
         }
     return merged
-
-
-def _explained(path: Path, error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        location = tuple(part for part in item["loc"] if part != "[key]")
-        line = _line(path, location)
-        where = f"{path}{f', line {line}' if line else ''}: {'.'.join(map(str, location)) or 'rules'}"
-        given = item.get("input")
-        if item["type"] == "extra_forbidden":
-            word = str(location[-1])
-            lines.append(f"{where}: unknown key '{word}'{nearest(word, _keys(location[:-1]))}")
-        elif item["type"] == "literal_error":
-            allowed = [w.strip("'") for w in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-            lines.append(f"{where}: unknown '{given}'{nearest(str(given), allowed)}")
-        else:
-            lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
-
-
-_MODELS: dict[str, type[BaseModel]] = {
-    "matching": MatchingRules,
-    "tie_breakers": TieBreaker,
-    "owners": OwnerRules,
-    "defaults": DefaultOwner,
-}
-
-
-def _keys(location: tuple[int | str, ...]) -> list[str]:
-    """Keys that would have been right at `location`."""
-    named = [part for part in location if isinstance(part, str)]
-    if named and named[-1] == "states":
-        return list(get_args(State))
-    return list((_MODELS.get(named[-1], LeadRules) if named else LeadRules).model_fields)
-
-
-def _line(path: Path, location: tuple[int | str, ...]) -> int | None:
-    """Line of the file where the key or item at `location` stands, 1 for the first."""
-    node: Any = compose_yaml(path.read_text(encoding="utf-8"))
-    line = None
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if pair is None:
-                return line
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line

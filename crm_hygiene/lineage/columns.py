@@ -30,6 +30,7 @@ from crm_hygiene.landing import landing_column
 from crm_hygiene.lineage.kinds import DIRECT, Kind, kind_of
 from crm_hygiene.mapping import Mapping as SourceMapping
 from crm_hygiene.mapping import TableMapping
+from crm_hygiene.mapping_file import DERIVED
 
 TABLE = "quality.column_lineage"
 
@@ -46,12 +47,7 @@ _PARTS = frozenset((*_NAME_PARTS, *_ADDRESS_PARTS))
 _MADE_OF: dict[str, tuple[str, ...]] = {
     **{part: tuple(other for other in _NAME_PARTS if other != part) for part in _NAME_PARTS},
     **{part: tuple(other for other in _ADDRESS_PARTS if other != part) for part in _ADDRESS_PARTS},
-    "email_normalised": ("email",),
-    "email_domain": ("email",),
-    "email_kind": ("email",),
-    "organisation_name_normalised": ("organisation_name", "customer_name", "payer_name"),
-    "legal_form": ("organisation_name",),
-    "tax_id_stated": ("tax_id",),
+    **DERIVED,
     "observed_at": OBSERVED_BY,
 }
 

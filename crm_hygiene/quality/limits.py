@@ -11,13 +11,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crm_hygiene.contract import CONTRACTS_FOLDER, load_contracts, nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.quality.metric import METRICS
-from crm_hygiene.yaml_text import compose_yaml, parse_yaml
+from crm_hygiene.yaml_file import Place, YamlFile, read_yaml_file
+from crm_hygiene.yaml_mistakes import Mistakes, explained
 
 BUILT_IN = CONTRACTS_FOLDER / "limits.yaml"
 ALL = "*"
@@ -102,57 +102,31 @@ def load_limits(own: Path | None = None, sources: Collection[str] = ()) -> Limit
 def _read(path: Path, sources: Collection[str]) -> list[Limit]:
     if not path.is_file():
         raise ConfigurationError(f"limits.quality: {path}: no such file")
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = parse_yaml(text) or {}
-        node = compose_yaml(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
-    listed = document.get("limits", []) if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(listed, list):
+    file = read_yaml_file(path)
+    mistakes = Mistakes(file)
+    mistakes.keys((), file.content, ["limits"])
+    mistakes.refuse()
+    listed = file.content.get("limits", [])
+    if not isinstance(listed, list):
         raise ConfigurationError(f"{path}: expected `limits:` with a list below")
-    for key in document:
-        if key != "limits":
-            raise ConfigurationError(f"{path}: unknown key '{key}'{nearest(str(key), ['limits'])}")
-    lines = _lines(node)
     found: list[Limit] = []
     for number, spec in enumerate(listed):
-        limit = _limit(path, lines[number], spec)
-        _check_names(f"{path}:{lines[number].get('', 0)}", limit, sources)
+        place = ("limits", number)
+        limit = _limit(file, place, spec)
+        _check_names(file.at(place), limit, sources)
         if any(limit.name == other.name for other in found):
-            raise ConfigurationError(f"{path}:{lines[number].get('', 0)}: two limits named '{limit.name}'")
+            raise ConfigurationError(f"{file.at(place)}: two limits named '{limit.name}'")
         found.append(limit)
     return found
 
 
-def _lines(node: Any) -> list[dict[str, int]]:
-    """Per limit the line of each of its keys, from 1; that of the limit itself under the empty name."""
-    if node is None:
-        return []
-    [items] = [value for key, value in node.value if key.value == "limits"] or [None]
-    found = []
-    for item in items.value if items is not None else []:
-        keys = item.value if isinstance(item, yaml.MappingNode) else []
-        found.append({"": item.start_mark.line + 1} | {key.value: key.start_mark.line + 1 for key, _ in keys})
-    return found
-
-
-def _limit(path: Path, lines: dict[str, int], spec: Any) -> Limit:
+def _limit(file: YamlFile, place: Place, spec: Any) -> Limit:
     if not isinstance(spec, dict):
-        raise ConfigurationError(f"{path}:{lines.get('', 0)}: a limit is keys and values")
+        raise ConfigurationError(f"{file.at(place)}: a limit is keys and values")
     try:
         return Limit.model_validate(spec)
     except ValidationError as error:
-        told = []
-        for item in error.errors():
-            key = str(item["loc"][0]) if item["loc"] else ""
-            where = f"{path}:{lines.get(key, lines.get('', 0))}"
-            if item["type"] == "extra_forbidden":
-                told.append(f"{where}: unknown key '{key}'{nearest(key, list(Limit.model_fields))}")
-            else:
-                message = item["msg"].removeprefix("Value error, ")
-                told.append(f"{where}: {key + ': ' if key else ''}{message}")
-        raise ConfigurationError("\n".join(told)) from error
+        raise ConfigurationError("\n".join(explained(file, error, Limit, place))) from error
 
 
 def _check_names(where: str, limit: Limit, sources: Collection[str]) -> None:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.fingerprint import fingerprint
-from crm_hygiene.rules_file import read_rules_file
+from crm_hygiene.yaml_file import Place, YamlFile, read_yaml_file
+from crm_hygiene.yaml_mistakes import explained
 
 DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
 
@@ -113,25 +114,31 @@ def load_signal_rules(path: Path | None = None) -> SignalRules:
     ConfigurationError
         for an unreadable file, an unknown key (with the nearest one) or points above 100 in sum.
     """
-    spec = read_rules_file(DEFAULT_RULES)
+    file = read_yaml_file(DEFAULT_RULES)
+    spec = file.content
     if path is not None:
-        spec = _merge(path, "rules", spec, read_rules_file(path), SignalRules)
+        file = read_yaml_file(path)
+        spec = _merge(file, (), spec, file.content, SignalRules)
     try:
         return SignalRules(**spec)
-    except (ValidationError, TypeError) as error:
-        raise ConfigurationError(f"{path or DEFAULT_RULES}: {error}") from error
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(explained(file, error, SignalRules))) from error
 
 
-def _merge(path: Path, where: str, base: dict[str, Any], own: Any, model: type[BaseModel]) -> dict[str, Any]:
+def _merge(
+    file: YamlFile, place: Place, base: dict[str, Any], own: Any, model: type[BaseModel]
+) -> dict[str, Any]:
     if not isinstance(own, dict):
-        raise ConfigurationError(f"{path}: {where}: expected a mapping of keys to values")
+        raise ConfigurationError(
+            f"{file.at(place)}: {'.'.join(map(str, place))}: expected a mapping of keys to values"
+        )
     merged = dict(base)
     for key, value in own.items():
+        here = (*place, str(key))
         if key not in model.model_fields:
-            raise ConfigurationError(
-                f"{path}: {where}: unknown '{key}'{nearest(str(key), list(model.model_fields))}"
-            )
+            hint = nearest(str(key), list(model.model_fields))
+            raise ConfigurationError(f"{file.at(here)}: unknown key '{'.'.join(map(str, here))}'{hint}")
         inner = model.model_fields[key].annotation
         nested = isinstance(inner, type) and issubclass(inner, BaseModel)
-        merged[key] = _merge(path, f"{where}.{key}", base[key], value, inner) if nested else value  # type: ignore[arg-type]
+        merged[key] = _merge(file, here, base[key], value, inner) if nested else value  # type: ignore[arg-type]
     return merged

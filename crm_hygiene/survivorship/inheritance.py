@@ -13,13 +13,13 @@ from typing import Any
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.survivorship.rules import CONFORMED, DEFAULT_RULES
-from crm_hygiene.survivorship.rules_text import Place, RulesText, read_rules_text
+from crm_hygiene.yaml_file import Place, YamlFile, read_yaml_file
 
 # What a rule does not take over from the one it is like.
 _OWN = ("columns", "needs", "like")
 
 
-def extended_files(path: Path | None) -> list[RulesText]:
+def extended_files(path: Path | None) -> list[YamlFile]:
     """The built-in file, then what `path` extends from afar to near, then the file at `path`.
 
     Raises
@@ -27,10 +27,10 @@ def extended_files(path: Path | None) -> list[RulesText]:
     ConfigurationError
         if a file is missing or unreadable, or files extend each other in a circle.
     """
-    chain: list[RulesText] = []
+    chain: list[YamlFile] = []
     seen: list[Path] = []
     while path is not None:
-        text = read_rules_text(path)
+        text = read_yaml_file(path)
         seen.append(path.resolve())
         chain.append(text)
         other = text.content.get("extends")
@@ -47,7 +47,7 @@ def extended_files(path: Path | None) -> list[RulesText]:
             circle = [*(t.path.name for t in chain), following.name]
             raise ConfigurationError(f"{where}: extends goes in a circle: {' -> '.join(circle)}")
         path = following
-    return [read_rules_text(DEFAULT_RULES), *reversed(chain)]
+    return [read_yaml_file(DEFAULT_RULES), *reversed(chain)]
 
 
 def _patterns(base: dict[str, Any] | None, own: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _rule(base: dict[str, Any] | None, own: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def overridden(base: dict[str, Any], text: RulesText) -> dict[str, Any]:
+def overridden(base: dict[str, Any], text: YamlFile) -> dict[str, Any]:
     """`base` with the content of a checked file over it.
 
     A field or group of the file's takes its columns out of the groups of `base`.
@@ -112,7 +112,7 @@ def _table(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return {**base, **own, "fields": {**kept_fields, **own_fields}, "groups": kept}
 
 
-def with_likes(spec: dict[str, Any], texts: Sequence[RulesText]) -> dict[str, Any]:
+def with_likes(spec: dict[str, Any], texts: Sequence[YamlFile]) -> dict[str, Any]:
     """Every `like` replaced by what it stands for: the other rule's keys under the rule's own.
 
     `like: email` names a field or group of the same table, `like: accounts.email` one of the other.

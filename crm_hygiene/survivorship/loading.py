@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from crm_hygiene.errors import ConfigurationError
 from crm_hygiene.survivorship.inheritance import extended_files, overridden, with_likes
 from crm_hygiene.survivorship.rules import CONFORMED, Rules
-from crm_hygiene.survivorship.rules_text import RulesText
 from crm_hygiene.survivorship.vocabulary import check_coverage, check_sources, check_words
+from crm_hygiene.yaml_file import YamlFile
 
 
 def load_rules(path: Path | None = None, sources: Collection[str] | None = None) -> Rules:
@@ -49,15 +49,15 @@ def load_rules(path: Path | None = None, sources: Collection[str] | None = None)
     return rules
 
 
-def _placed(texts: list[RulesText], error: ValidationError) -> list[str]:
+def _placed(texts: list[YamlFile], error: ValidationError) -> list[str]:
     """A line per mistake that pydantic found, at the place in the latest file that writes it."""
     lines = []
     for item in error.errors():
-        place = tuple(str(part) if isinstance(part, str) else part for part in item["loc"])
+        place = item["loc"]
         writing = next(
             (t for depth in range(len(place), 0, -1) for t in reversed(texts) if t.has(place[:depth])),
             texts[-1],
         )
-        said = str(item["msg"]).removeprefix("Value error, ")
+        said = item["msg"].removeprefix("Value error, ")
         lines.append(f"{writing.at(place)}: {'.'.join(map(str, place))}: {said}")
     return lines

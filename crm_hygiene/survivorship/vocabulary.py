@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -22,49 +22,15 @@ from crm_hygiene.survivorship.rules import (
     ValidityTest,
     survivorship_columns,
 )
-from crm_hygiene.survivorship.rules_text import Place, RulesText
+from crm_hygiene.yaml_file import Place, YamlFile
+from crm_hygiene.yaml_mistakes import Mistakes
 
 _KINDS: dict[str, type[FieldRule]] = {"fields": FieldRule, "groups": GroupRule}
 
 
-class _Mistakes:
-    """What is wrong with one file, gathered place by place."""
-
-    def __init__(self, text: RulesText) -> None:
-        self.text = text
-        self.found: list[str] = []
-
-    def add(self, place: Place, said: str) -> None:
-        where = ".".join(p for p in place if isinstance(p, str))
-        self.found.append(f"{self.text.at(place)}: {where + ': ' if where else ''}{said}")
-
-    def mapping(self, place: Place, value: Any) -> dict[Any, Any]:
-        if value is not None and not isinstance(value, dict):
-            self.add(place, "expected a mapping of keys to values")
-        return value if isinstance(value, dict) else {}
-
-    def listed(self, place: Place, value: Any) -> list[Any]:
-        if value is not None and not isinstance(value, list):
-            self.add(place, "expected a list")
-        return value if isinstance(value, list) else []
-
-    def keys(self, place: Place, value: Any, allowed: Iterable[str], what: str = "key") -> dict[Any, Any]:
-        found, words = self.mapping(place, value), sorted(allowed)
-        for key in found:
-            if key not in words:
-                self.add((*place, str(key)), f"unknown {what} '{key}'{nearest(str(key), words)}")
-        return found
-
-    def words(self, place: Place, value: Any, allowed: Iterable[str], what: str) -> None:
-        words = sorted(allowed)
-        for position, word in enumerate(self.listed(place, value)):
-            if word not in words:
-                self.add((*place, position), f"unknown {what} '{word}'{nearest(str(word), words)}")
-
-
-def check_words(text: RulesText, known_tests: Collection[str]) -> list[str]:
+def check_words(text: YamlFile, known_tests: Collection[str]) -> list[str]:
     """A line per wrong word of one file; `known_tests` are those of every file in play."""
-    seen = _Mistakes(text)
+    seen = Mistakes(text)
     spec = dict(text.content)
     if "pins" in spec:
         del spec["pins"]
@@ -89,7 +55,7 @@ def check_words(text: RulesText, known_tests: Collection[str]) -> list[str]:
     return seen.found
 
 
-def _check_table(seen: _Mistakes, table: str, value: Any, known_tests: Collection[str]) -> None:
+def _check_table(seen: Mistakes, table: str, value: Any, known_tests: Collection[str]) -> None:
     columns = survivorship_columns(table)
     section = seen.keys((table,), value, TableRules.model_fields)
     for kind, model in _KINDS.items():
@@ -105,7 +71,7 @@ def _check_table(seen: _Mistakes, table: str, value: Any, known_tests: Collectio
 
 
 def _check_rule(
-    seen: _Mistakes,
+    seen: Mistakes,
     table: str,
     place: Place,
     value: Any,
@@ -127,9 +93,9 @@ def _check_rule(
         seen.words((*place, "prefer", "column"), [prefer["column"]], stated, "column")
 
 
-def check_sources(text: RulesText, sources: Collection[str]) -> list[str]:
+def check_sources(text: YamlFile, sources: Collection[str]) -> list[str]:
     """A line per pattern of one checked file that fits no source and no system."""
-    seen = _Mistakes(text)
+    seen = Mistakes(text)
     for place, pattern in _patterns(text.content):
         if not any(fnmatchcase(source, pattern) for source in sources):
             seen.add(place, f"no source or system fits '{pattern}'{nearest(pattern, sorted(sources))}")
@@ -149,7 +115,7 @@ def _patterns(spec: dict[str, Any]) -> Iterator[tuple[Place, str]]:
 
 
 def check_coverage(
-    texts: Sequence[RulesText],
+    texts: Sequence[YamlFile],
     table: str,
     rules: TableRules,
     tests_of: Callable[[GroupRule], list[tuple[str, ValidityTest]]],

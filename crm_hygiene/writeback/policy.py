@@ -12,16 +12,16 @@ from datetime import time
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crm_hygiene.config import Config
 from crm_hygiene.contract import nearest
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.rules_file import read_rules_file
 from crm_hygiene.time_zones import TimeZone
+from crm_hygiene.yaml_file import read_yaml_file
+from crm_hygiene.yaml_mistakes import explained
 
 BUILT_IN = Path(__file__).parent / "policies"
 
@@ -235,44 +235,6 @@ class TargetPolicy(_Section):
         return value
 
 
-def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The models an annotation may hold, through optionals, mappings and sequences."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) in (Union, UnionType, dict, tuple, list):
-        return [m for part in get_args(annotation) for m in _sections(part)]
-    return []
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Keys that would have been right at `location` of a target policy."""
-    model: type[BaseModel] = TargetPolicy
-    for part in location:
-        field = next((f for n, f in model.model_fields.items() if str(part) in (n, f.alias)), None)
-        # An index or a key of the user's own (an object's name) leads into the section already found.
-        if field is not None and (found := _sections(field.annotation)):
-            model = found[0]
-    return [f.alias or n for n, f in model.model_fields.items()]
-
-
-def _explained(path: Path, error: ValidationError) -> str:
-    """One line per mistake, each with the file and the nearest right word; never the value."""
-    lines = []
-    for item in error.errors(include_input=True):
-        where = ".".join(str(p) for p in item["loc"])
-        if item["type"] == "extra_forbidden":
-            hint = nearest(str(item["loc"][-1]), _known_keys(item["loc"][:-1]))
-            lines.append(f"{path}: unknown key '{where}'{hint}")
-        elif item["type"] == "literal_error":
-            words = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
-            given = item["input"]
-            hint = nearest(given, words) if isinstance(given, str) else ""
-            lines.append(f"{path}: {where.removesuffix('.[key]')}: {item['msg']}{hint}")
-        else:
-            lines.append(f"{path}: {where}: {item['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
-
-
 def read_target_policy(path: Path, extends: dict[str, Any] | None = None) -> TargetPolicy:
     """One target's policy from a YAML file; keys it leaves out are those of `extends`.
 
@@ -284,20 +246,21 @@ def read_target_policy(path: Path, extends: dict[str, Any] | None = None) -> Tar
     ConfigurationError
         one line per mistake, each with the file, the key and the nearest right one.
     """
-    document = read_rules_file(path)
+    file = read_yaml_file(path)
+    document = file.content
     inherited = dict(extends or {})
     if document.get("connector", inherited.get("connector")) != inherited.get("connector"):
         inherited = {key: value for key, value in inherited.items() if key not in _OF_CONNECTOR}
     try:
         return TargetPolicy.model_validate({**inherited, **document})
     except ValidationError as error:
-        raise ConfigurationError(_explained(path, error)) from error
+        raise ConfigurationError("\n".join(explained(file, error, TargetPolicy))) from error
 
 
 @cache
 def built_in_documents() -> dict[str, dict[str, Any]]:
     """The built-in policies as written, by target."""
-    return {path.stem: read_rules_file(path) for path in sorted(BUILT_IN.glob("*.yaml"))}
+    return {path.stem: read_yaml_file(path).content for path in sorted(BUILT_IN.glob("*.yaml"))}
 
 
 def target_policies(config: Config) -> dict[str, TargetPolicy]:
@@ -319,7 +282,7 @@ def target_policies(config: Config) -> dict[str, TargetPolicy]:
         path = config.resolve(given)
         if not path.is_file():
             raise ConfigurationError(f"target_files: {path}: no such file")
-        name = read_rules_file(path).get("target")
+        name = read_yaml_file(path).content.get("target")
         policy = read_target_policy(path, documents.get(name) if isinstance(name, str) else None)
         if policy.target in files:
             raise ConfigurationError(

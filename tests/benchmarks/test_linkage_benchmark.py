@@ -17,7 +17,7 @@ from bench.linkage.best_threshold import at, best, sweep
 from bench.linkage.datasets import DATA_SETS, SOURCES, DataSet, text_rows
 from bench.linkage.measure import prepare, verdict
 from bench.linkage.plain_models import PLAIN_MODELS
-from crm_hygiene.mapping import load_mappings
+from crm_hygiene.mapping_file import load_mappings
 
 COUNT = 8
 scored = st.lists(

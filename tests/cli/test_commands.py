@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_help_names_every_command_and_each_tells_of_itself(door: Door) -> None:
     _, out, _ = door("--help")
     names = [line.split()[1] for line in out.splitlines() if line.startswith("│ ") and line[2].isalpha()]
     assert {"run", "review", "writeback"} <= set(names)
-    assert len(names) == 12
+    assert len(names) == 13
     for name in names:
         code, out, _ = door(name, "--help")
         assert code == 0
@@ -129,3 +130,30 @@ def test_wrong_rules_of_cash_are_refused_before_anything_runs(
     assert "cash.yaml" in out + err
     assert "marign" in out + err
     assert not (tmp_path / "lake").exists()
+
+
+def test_columns_tells_what_a_mapping_may_fill(door: Door) -> None:
+    tables = json.loads(door("columns", "--json")[1])
+    assert {"people", "interactions", "payments"} <= {table["table"] for table in tables}
+    told = {c["column"]: c for c in json.loads(door("columns", "people", "--json")[1])}
+    assert [name for name, c in told.items() if c["is_needed"]] == ["record_id", "person_kind"]
+    assert told["person_kind"]["values"] == ["lead", "contact", "subscriber", "inquiry"]
+    assert not {"landed_at", "email_normalised"} & set(told)
+    assert "person_kind *" in door("columns", "conformed.people")[1]
+    code, _, said = door("columns", "peple")
+    assert (code, "did you mean 'people'?" in said) == (2, True)
+
+
+def test_doctor_names_every_mistake_of_every_mapping_on_a_line_of_its_own(door: Door, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("one", "two"):
+        (folder / f"{name}.yaml").write_text(
+            f"source: {name}\nsystem: s\nobject: O\nfiles: [x]\n"
+            "tables:\n  users:\n    record_id: a\n    nam: b\n"
+        )
+    (tmp_path / "hygiene.yaml").write_text("sources: {folders: [mine]}\n")
+    code, out, _ = door("doctor")
+    assert code == 2
+    wrong = [line for line in out.splitlines() if line.startswith("FAIL")]
+    assert [re.findall(r"(\w+\.yaml:\d+)", line) for line in wrong] == [["one.yaml:8"], ["two.yaml:8"]]

@@ -17,7 +17,7 @@ from crm_hygiene.config import Config
 from crm_hygiene.conform import conform_table
 from crm_hygiene.conform.bank_entries import IDENTITY, OPENING, canonical_entries
 from crm_hygiene.landing import land_source
-from crm_hygiene.mapping import BUILT_IN_SOURCES, load_mapping
+from crm_hygiene.mapping_file import BUILT_IN_SOURCES, load_mapping
 from crm_hygiene.night import Night
 from crm_hygiene.readers import read_file
 

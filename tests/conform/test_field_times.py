@@ -7,7 +7,8 @@ import pytest
 
 from crm_hygiene.conform.field_times import with_field_times
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.mapping import Mapping, load_mapping
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.mapping_file import load_mapping
 from crm_hygiene.survivorship.rules import TimesRule
 from crm_hygiene.survivorship.times import parse_field_times
 
@@ -63,7 +64,7 @@ def mapping_file(folder: Path, people: str, table: str = "people") -> Path:
     path = folder / "mine.yaml"
     path.write_text(
         "source: mine\nsystem: mine\nobject: x\nfiles: [x]\n"
-        f"tables:\n  {table}:\n    record_id: Id\n    {people}\n"
+        f"tables:\n  {table}:\n    record_id: Id\n    person_kind: {{constant: lead}}\n    {people}\n"
     )
     return path
 

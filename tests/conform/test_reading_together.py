@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from crm_hygiene.conform.standard import standardise_sources, standardise_table
 from crm_hygiene.contract import contract_of
-from crm_hygiene.mapping import Mapping, load_mappings
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.mapping_file import load_mappings
 from crm_hygiene.night import BUILT_IN_SOURCES
 
 _TEXTS = st.one_of(

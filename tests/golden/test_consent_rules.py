@@ -35,19 +35,19 @@ def test_words_are_added_and_restoring_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("\nchanels: {}\n", "line 2: unknown key 'chanels'; did you mean 'channels'?"),
+        ("\nchanels: {}\n", ":2: chanels: unknown key 'chanels'; did you mean 'channels'?"),
         (
             "restoring: [double_optin]\n",
-            "line 1: restoring: no evidence is called 'double_optin'; did you mean",
+            ":1: restoring: no evidence is called 'double_optin'; did you mean",
         ),
         (
             "channels:\n  fax: []\n  letters: [letter]\n",
-            "line 3: channels.letters: 'letter' already means 'post'",
+            ":3: channels.letters: 'letter' already means 'post'",
         ),
-        ("purposes:\n  sale: [all]\n", "line 2: purposes.sale: 'all' already means 'any'"),
-        ("channels: [fax]\n", "line 1: channels: expected names"),
-        ("channels:\n  fax: telefax\n", "line 2: channels.fax: expected a list of words"),
-        ("restoring: double_opt_in\n", "line 1: restoring: expected a list of words"),
+        ("purposes:\n  sale: [all]\n", ":2: purposes.sale: 'all' already means 'any'"),
+        ("channels: [fax]\n", ":1: channels: expected names"),
+        ("channels:\n  fax: telefax\n", ":2: channels.fax: expected a list of words"),
+        ("restoring: double_opt_in\n", ":1: restoring: expected a list of words"),
         ("channels:\n  Fax!: []\n", "channels"),
         ("- a\n", "expected a mapping"),
         ("a: [\n", "not readable as YAML"),

@@ -342,20 +342,24 @@ def test_default_owners_go_by_country_and_segment_and_have_to_be_active(tmp_path
     [
         (
             "matching:\n  find: [email_domian]\n",
-            "line 2: matching.find.0: unknown 'email_domian'; did you mean 'email_domain'?",
+            "leads.yaml:2: matching.find.0: Input should be 'converted_account'",
         ),
-        ("# mine\nownrs: {}\n", "line 2: ownrs: unknown key 'ownrs'; did you mean 'owners'?"),
+        (
+            "matching:\n  find: [email_domian]\n",
+            "or 'contact_account'; did you mean 'email_domain'?",
+        ),
+        ("# mine\nownrs: {}\n", ":2: unknown key 'ownrs'; did you mean 'owners'?"),
         (
             "matching:\n  tie_breakers:\n    - {by: contry}\n",
-            "line 3: matching.tie_breakers.0.by: unknown 'contry'; did you mean 'country'?",
+            "; did you mean 'country'?",
         ),
         ("matching:\n  tie_breakers:\n    - {by: country, margin: 3}\n", "'country' has no margin"),
-        ("states:\n  wrking: [busy]\n", "line 2: states.wrking: unknown 'wrking'; did you mean 'working'?"),
+        ("states:\n  wrking: [busy]\n", "; did you mean 'working'?"),
         ("states:\n  new: [x]\n  qualified: [X]\n", "'X' is both new and qualified"),
         ("owners: [\n", "not readable as YAML"),
         (
             "owners:\n  defaults:\n    - {country_code: Germany, owner_id: a}\n",
-            "line 3: owners.defaults.0.country_code",
+            ":3: owners.defaults.0.country_code",
         ),
     ],
 )

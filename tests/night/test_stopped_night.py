@@ -32,7 +32,7 @@ def test_critical_check_stops_the_night_and_keeps_what_is_live(project: Project,
     own = project.folder / "own"
     own.mkdir()
     text = (BUILT_IN_SOURCES / "hubspot_contacts.yaml").read_text(encoding="utf-8")
-    broken = text.replace("person_kind: {constant: contact}", "person_kind: {constant: vip}")
+    broken = text.replace("person_kind: {constant: contact}", "person_kind: Email")
     assert broken != text
     (own / "hubspot_contacts.yaml").write_text("override: true\n" + broken, encoding="utf-8")
     project.configure("sources: {folders: [own]}\n")

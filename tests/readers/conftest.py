@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from crm_hygiene.mapping import Mapping, load_mapping
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.mapping_file import load_mapping
 
 CONTACTS = """
 source: contacts

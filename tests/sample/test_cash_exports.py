@@ -19,7 +19,7 @@ import stdnum.iban
 import stdnum.iso11649
 from lxml import etree
 
-from crm_hygiene.mapping import BUILT_IN_SOURCES, load_mapping
+from crm_hygiene.mapping_file import BUILT_IN_SOURCES, load_mapping
 from crm_hygiene.readers import LandedFile, read_file
 from crm_hygiene.sample.cash.profile import COURSES
 from crm_hygiene.sample.order_lines import FINDINGS

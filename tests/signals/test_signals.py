@@ -139,8 +139,11 @@ def test_signals_are_bounded_and_do_not_depend_on_the_order_of_rows(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lead_scor: {}", "unknown 'lead_scor'; did you mean 'lead_score'"),
-        ("lead_score: {kind: {inquirey: 3}}", "unknown 'inquirey'; did you mean 'inquiry'"),
+        ("lead_scor: {}", ":1: unknown key 'lead_scor'; did you mean 'lead_score'"),
+        (
+            "lead_score: {kind: {inquirey: 3}}",
+            "unknown key 'lead_score.kind.inquirey'; did you mean 'inquiry'",
+        ),
         ("lead_score: {kind: {inquiry: 90}}", "can reach 175 points"),
         ("relationship_strength: {half_life_days: 0}", "greater than 0"),
         ("lead_score: 3", "expected a mapping"),

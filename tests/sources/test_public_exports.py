@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_hygiene.mapping import BUILT_IN_SOURCES, load_mappings
+from crm_hygiene.mapping_file import BUILT_IN_SOURCES, load_mappings
 from crm_hygiene.readers import read_file
 
 PUBLIC_DATA = Path(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_hygiene.mapping import BUILT_IN_SOURCES, load_mappings
+from crm_hygiene.mapping_file import BUILT_IN_SOURCES, load_mappings
 
 MAPPINGS = load_mappings([BUILT_IN_SOURCES])
 LAYOUTS = {

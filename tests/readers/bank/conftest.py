@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crm_hygiene.mapping import BUILT_IN_SOURCES, Mapping, load_mapping
+from crm_hygiene.mapping import Mapping
+from crm_hygiene.mapping_file import BUILT_IN_SOURCES, load_mapping
 from crm_hygiene.readers import LandedFile, read_file
 
 Read = Callable[..., tuple[pl.DataFrame, LandedFile]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.mapping import load_mappings
+from crm_hygiene.mapping_file import load_mappings
 from crm_hygiene.night import BUILT_IN_SOURCES
 from crm_hygiene.writeback import TargetPolicy, mapped_objects
 from crm_hygiene.writeback.planning.merges import child_columns

@@ -1,6 +1,6 @@
-"""A rules file as written: its content, and the line on which every key and entry stands.
+"""A YAML file that a person writes: its keys and values, and the line on which each of them stands.
 
-Only reading belongs here; which words are right is for `vocabulary`.
+Only reading belongs here; which words are right is its reader's.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 import yaml
 
 from crm_hygiene.errors import ConfigurationError
-from crm_hygiene.yaml_text import compose_yaml, parse_yaml
+from crm_hygiene.yaml_text import parse_with_nodes
 
 Place = tuple[str | int, ...]
 """Keys and list positions that lead from the top of a file to a value."""
 
 
 @dataclass(frozen=True)
-class RulesText:
-    """One rules file.
+class YamlFile:
+    """One file.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class RulesText:
         return place in self.lines
 
 
-def read_rules_text(path: Path) -> RulesText:
-    """Read a rules file.
+def read_yaml_file(path: Path) -> YamlFile:
+    """Read a file of keys and values.
 
     Raises
     ------
@@ -54,25 +54,27 @@ def read_rules_text(path: Path) -> RulesText:
         naming file and line if it is missing, no YAML, no mapping, or names a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return yaml_file_of(path, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not readable: {error}") from error
+
+
+def yaml_file_of(path: Path, text: str) -> YamlFile:
+    """`read_yaml_file` of a text that was read before; `path` names it in messages."""
     try:
-        root = compose_yaml(text)
-        content = parse_yaml(text)
+        root, content = parse_with_nodes(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
         said = getattr(error, "problem", None) or error
         raise ConfigurationError(f"{where}: not readable as YAML: {said}") from error
-    if content is None:
-        return RulesText(path, {})
+    if root is None or content is None:
+        return YamlFile(path, {})
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}:1: expected a mapping of keys to values")
     lines: dict[Place, int] = {}
-    if root is not None:
-        _walk(path, root, (), lines)
-    return RulesText(path, content, lines)
+    _walk(path, root, (), lines)
+    return YamlFile(path, content, lines)
 
 
 def _walk(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> None:
