@@ -15,7 +15,7 @@ from crm_hygiene.cash.payer_names import cut_parties, similar_parties
 from crm_hygiene.cash.references import normalised
 from crm_hygiene.cash.rules import CashRules
 from crm_hygiene.standardise.organisations import standardise_organisation_names
-from crm_hygiene.standardise.text import latinised
+from crm_hygiene.standardise.text import latinised, plain_vowels
 
 #: Columns of conformed.organisations by which payers are known; `iban` where there is one.
 ORGANISATION_COLUMNS = (
@@ -27,6 +27,9 @@ ORGANISATION_COLUMNS = (
     "organisation_name",
     "organisation_name_normalised",
 )
+
+# "And" between two words of a name in the languages of Europe, and as banks abbreviate it; e and i are initials.
+_AND = "and|und|u|et|y|en|og|och|ja"
 
 #: How a payer may be known beyond doubt, the surest first.
 _BY_RANK = {"virtual account": 0, "relation": 1, "account": 2, "tax number": 3}
@@ -57,8 +60,12 @@ def _filled(column: str, prefix: str) -> pl.Expr:
 
 
 def name_key(column: str = "organisation_name_normalised") -> pl.Expr:
-    """The normalised name as a key: lower case, single blanks, null if empty."""
+    """The normalised name as a key: lower case, single blanks, null if empty.
+
+    Banks have neither umlauts nor `&`: `baeckerei mueller u sohn` is `backerei muller and sohn`.
+    """
     text = pl.col(column).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    text = plain_vowels(text).str.replace_all(rf" (?:{_AND}) ", " ")
     return pl.when(text.str.len_chars() > 0).then(text)
 
 

@@ -18,7 +18,7 @@ from crm_hygiene.lookup import Lookup
 #: Where an invoice states a reference, best first.
 INVOICE_FIELDS = ("invoice_number", "payment_reference", "purchase_order_number", "serial")
 SERIAL = INVOICE_FIELDS.index("serial")
-"""The last digits of an invoice number: what clerks type of `INV-2026-064950`. Says little of itself."""
+"""What clerks type of `INV-2026-064950`: its last digits, or all of them. Says little of itself."""
 #: Where a payment may cite one, best first; from the third on free text.
 PAYMENT_FIELDS = ("creditor_reference", "end_to_end_id", "remittance_text", "bank_reference")
 CHUNK = 250_000
@@ -76,16 +76,17 @@ def index_references(invoices: pl.DataFrame, rules: ReferenceRules) -> pl.DataFr
     index = pl.concat(parts).filter(pl.col("token").is_not_null()).filter(_specific(rules))
     index = index.group_by("token", "i", "currency").agg(pl.col("kind").min())
     # A credit note often has the serial of the invoice it corrects.
+    billed = invoices.filter(pl.col("amount") > 0)
+    digits = (
+        pl.col("invoice_number").str.extract(r"[^0-9]([0-9]+)$"),
+        normalised("invoice_number").str.extract(r"^\p{L}+([0-9]+)$"),
+    )
+    kind = pl.lit(SERIAL, pl.Int8).alias("kind")
     serials = (
-        invoices.filter(pl.col("amount") > 0)
-        .select(
-            "i",
-            "currency",
-            pl.col("invoice_number").str.extract(r"[^0-9]([0-9]+)$").alias("token"),
-            pl.lit(SERIAL, pl.Int8).alias("kind"),
-        )
+        pl.concat(billed.select("i", "currency", text.alias("token"), kind) for text in digits)
         .drop_nulls("token")
         .filter(_specific(rules))
+        .unique()
         .join(index.select("token"), on="token", how="anti")
     )
     index = pl.concat([index, serials.select(index.columns)])

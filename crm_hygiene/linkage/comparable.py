@@ -15,7 +15,7 @@ from crm_hygiene.linkage.nicknames import nickname_roots
 from crm_hygiene.linkage.organisation_words import word_columns
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.linkage.street_parts import street_columns
-from crm_hygiene.standardise.text import latinised
+from crm_hygiene.standardise.text import latinised, plain_vowels
 
 # Texts people type where a value is demanded. Longer ones are found by their fan-out.
 PLACEHOLDERS = (
@@ -116,11 +116,6 @@ def numbered(records: pl.DataFrame, inputs: tuple[str, ...]) -> pl.DataFrame:
     )
 
 
-def _plain_vowels(text: pl.Expr) -> pl.Expr:
-    """Mueller, as a mailbox spells it, and muller, as Müller folds, alike; so with ae, oe and aa."""
-    return text.str.replace_all(r"([aou])e", "$1").str.replace_all("aa", "a", literal=True)
-
-
 def _spells_name(user: pl.Expr) -> pl.Expr:
     """Whether a mailbox name only spells the person's name: namesakes at two companies share it."""
 
@@ -129,9 +124,9 @@ def _spells_name(user: pl.Expr) -> pl.Expr:
         return ((name.str.len_chars() >= 2) & letters.str.contains(name, literal=True)).fill_null(False)
 
     # Vowels are made plain before initials and names run together: a.erle would become arle.
-    plain = _plain_vowels(user)
+    plain = plain_vowels(user)
     names = [pl.col("given"), pl.col("family")]
-    spelled = [s for n in names for s in (spelled_by(user, n), spelled_by(plain, _plain_vowels(n)))]
+    spelled = [s for n in names for s in (spelled_by(user, n), spelled_by(plain, plain_vowels(n)))]
     # Whether a mailbox spells a name in other letters cannot be told, and most do.
     is_unread = ~_is_latin("given", "family").fill_null(True)
     # A single digit is the second of a name at one company; a longer number is somebody's own.

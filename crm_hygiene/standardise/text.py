@@ -150,6 +150,14 @@ def latinised(column: str | pl.Expr) -> pl.Expr:
     return expression.map_batches(fold_all, return_dtype=pl.String, is_elementwise=True)
 
 
+def plain_vowels(text: pl.Expr) -> pl.Expr:
+    """Mueller, as mailboxes and banks spell it, and muller, as Müller folds, alike; so with ae, oe and aa.
+
+    Expects folded text.
+    """
+    return text.str.replace_all(r"([aou])e", "$1").str.replace_all("aa", "a", literal=True)
+
+
 def fold(text: str) -> str:
     """The same as `folded` for one text."""
     apart = unicodedata.normalize("NFKD", text)

@@ -178,6 +178,35 @@ def test_a_similar_name_must_beat_every_other(name: str, party: str | None, is_c
     assert rows == ([] if is_clear is None else [(name, party, is_clear)])
 
 
+def compared(name: str) -> str:
+    told = standardise_organisation_names(pl.DataFrame({"raw": [name]}))
+    return str(told["organisation_name_normalised"].item())
+
+
+@pytest.mark.parametrize(
+    ("customer", "payer", "by"),
+    [
+        ("Bäckerei Müller & Söhne GmbH", "BAECKEREI MUELLER U. SOEHNE", "name"),
+        ("Bäckerei Müller & Söhne GmbH", "Baeckerei Mueller und Soehne GmbH", "name"),
+        ("Bäckerei Müller & Söhne GmbH", "BACKEREI MULLER SOHNE", "name"),
+        ("Løvås og Sønner AS", "LOEVAAS OG SOENNER AS", "name"),
+        ("García y Hijos SL", "GARCIA HIJOS S.L.", "name"),
+        # A single letter between names is an initial, not a word for "and".
+        ("Hans E. Kolb", "Hans I. Kolb", None),
+    ],
+)
+def test_a_name_is_the_same_however_a_bank_spells_it(customer: str, payer: str, by: str | None) -> None:
+    billed = {
+        **ACME,
+        "record_id": "I3",
+        "customer_record_id": "C3",
+        "customer_name": customer,
+        "organisation_name_normalised": compared(customer),
+    }
+    found = who({"payer_name": payer, "organisation_name_normalised": compared(payer)}, billed)
+    assert (found["payer"], found["payer_by"]) == ("customer:erp_invoices/C3" if by else None, by)
+
+
 def test_an_account_that_paid_before_is_known_by_it() -> None:
     found = who({"payer_iban": "DE77"}, learned=(("iban:DE77", ACME_PARTY),))
     assert (found["payer"], found["payer_by"], found["customers"]) == (ACME_PARTY, "earlier payments", 1)

@@ -118,6 +118,14 @@ def test_the_serial_of_a_number_counts_from_the_customer_only() -> None:
     assert posted(match([long], [stranger])) == []
 
 
+def test_a_number_without_its_letters_counts_from_the_customer_only() -> None:
+    dated = invoice(1, "100.00", invoice_number="RE-2024-1003")
+    for text in ("Rechnung 2024-1003", "inv 20241003", "2024 1003 danke"):
+        assert [p[1] for p in posted(match([dated], [pay("100.00", text, payer_iban="DE01")]))] == ["I1"]
+        stranger = pay("100.00", text, payer_name="Somebody Else", payer_iban="DE77")
+        assert posted(match([dated], [stranger])) == []
+
+
 def test_a_number_one_slip_away_is_the_payers_own_invoice() -> None:
     own = invoice(1, "4312.34", invoice_number="INV-2024-064950")
     others = invoice(2, "77.10", invoice_number="INV-2024-064960", customer_record_id="C2", iban="DE02")
