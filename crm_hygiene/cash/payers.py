@@ -28,7 +28,7 @@ ORGANISATION_COLUMNS = (
     "organisation_name_normalised",
 )
 
-# "And" between two words of a name in the languages of Europe, and as banks abbreviate it; e and i are initials.
+# "And" between two words of a name in the languages of Europe, and as banks abbreviate it; e, i are initials.
 _AND = "and|und|u|et|y|en|og|och|ja"
 
 #: How a payer may be known beyond doubt, the surest first.
