@@ -155,7 +155,7 @@ def plain_vowels(text: pl.Expr) -> pl.Expr:
 
     Expects folded text.
     """
-    return text.str.replace_all(r"([aou])e", "$1").str.replace_all("aa", "a", literal=True)
+    return text.str.replace_many(["ae", "oe", "ue", "aa"], ["a", "o", "u", "a"])
 
 
 def fold(text: str) -> str:
