@@ -15,7 +15,7 @@ from crm_hygiene.linkage.nicknames import nickname_roots
 from crm_hygiene.linkage.organisation_words import word_columns
 from crm_hygiene.linkage.settings import EntityKind
 from crm_hygiene.linkage.street_parts import street_columns
-from crm_hygiene.standardise.text import latinised, plain_vowels
+from crm_hygiene.standardise.text import latinised, plain_vowels, umlauts_alike
 
 # Texts people type where a value is demanded. Longer ones are found by their fan-out.
 PLACEHOLDERS = (
@@ -56,9 +56,10 @@ def read_columns(kind: EntityKind, available: list[str]) -> list[str]:
 def fold(column: pl.Expr, gap: str = "") -> pl.Expr:
     """Lower case, Latin letters where they can be, no accents nor punctuation; words joined by `gap`.
 
-    Placeholders become null.
+    Umlauts are alike however they are written (Müller, Mueller, Muller). Placeholders become null.
     """
-    text = latinised(column).str.replace_all(r"['’`]", "").str.replace_all(r"[^\p{L}\p{M}\p{N}]+", gap)
+    text = umlauts_alike(latinised(column))
+    text = text.str.replace_all(r"['’`]", "").str.replace_all(r"[^\p{L}\p{M}\p{N}]+", gap)
     text = text.str.strip_chars(" ") if gap else text
     bare = text.str.replace_all(" ", "", literal=True) if gap else text
     return pl.when((bare != "") & ~bare.is_in(PLACEHOLDERS)).then(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from crm_hygiene.standardise.text import latinised
+from crm_hygiene.standardise.text import latinised, umlauts_alike
 
 NICKNAMES_FILE = Path(__file__).parent / "nicknames.csv"
 EUROPE_FILE = Path(__file__).parent / "nicknames_of_europe.csv"
@@ -24,13 +24,13 @@ def nickname_roots() -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        `given` (folded, in Latin letters) and `given_roots` (sorted list of text): the formal names a name
-        may stand for, itself among them. `bob` and `rob` share `robert`.
+        `given` (folded as `comparable.fold` does) and `given_roots` (sorted list of text): the formal names
+        a name may stand for, itself among them. `bob` and `rob` share `robert`.
     """
     columns = ["formal", "nickname"]
     table = pl.concat(
         [pl.read_csv(file, comment_prefix="#").select(columns) for file in (NICKNAMES_FILE, EUROPE_FILE)]
-    ).select(latinised(c).str.replace_all("[^a-z]", "").alias(c) for c in columns)
+    ).select(umlauts_alike(latinised(c)).str.replace_all("[^a-z]", "").alias(c) for c in columns)
     own = pl.concat([table.select("formal"), table.select(formal="nickname")]).unique()
     rows = pl.concat(
         [

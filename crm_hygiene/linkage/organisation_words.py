@@ -34,7 +34,7 @@ LEGAL_WORDS = _words(
     "company corporation incorporated limited liability joint stock open public "
     "ag gmbh mbh kg kgaa ohg ug se ev sa sas sarl sl srl spa bv nv oy oyj ab asa aps plc llc llp lp ltda lda "
     "jsc ojsc pjsc cjsc ooo oao zao pao ao kk pty pte sdn bhd kft zrt doo dd sro spol aktiengesellschaft "
-    "gesellschaft beschrankter haftung ood eood ead dooel tov prat"
+    "gesellschaft beschrankter haftung ood eood ead dool tov prat"
 )
 
 # Usual abbreviations and second spellings -> the word they stand for.
@@ -48,7 +48,7 @@ SPELLINGS: dict[str, str] = {
         "america": "amer",
         "association": "assn assoc asso ass",
         "associates": "assocs",
-        "brothers": "bros gebr gebruder gebrueder",
+        "brothers": "bros gebr gebruder",
         "building": "bldg",
         "cafe": "caffe",
         "center": "centre ctr cntr cntrs centers centres",
@@ -111,7 +111,6 @@ SPELLINGS: dict[str, str] = {
         "service": "services svc svcs serv srvcs",
         "sister": "sr",
         "society": "soc",
-        "sohne": "soehne",
         "solution": "solutions soln solns",
         "south": "sth",
         "state": "stat",

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import polars as pl
 
-# Kinds of street, in full and as abbreviated; as whole words.
+# Kinds of street, in full and as abbreviated; as whole words, folded (straat is strat).
 KINDS = (
     "street", "st", "str", "streets", "strasse", "avenue", "ave", "av", "aven", "boulevard", "blvd",
     "blv", "bvd", "bd", "bl", "road", "rd", "drive", "dr", "drv", "lane", "ln", "court", "ct", "place",
     "pl", "plaza", "plz", "square", "sq", "terrace", "ter", "way", "wy", "highway", "hwy", "parkway",
     "pkwy", "pkway", "expressway", "circle", "cir", "alley", "trail", "trl", "pike", "route", "rte",
     "rue", "calle", "c", "via", "viale", "corso", "piazza", "rua", "avenida", "avda", "ul", "ulica",
-    "chaussee", "allee", "weg", "platz", "laan", "straat", "steenweg", "jl",
+    "chaussee", "allee", "weg", "platz", "lan", "strat", "steenweg", "jl",
     # As Cyrillic and Greek ones are written in Latin letters.
     "ulitsa", "vul", "vulitsya", "vulytsya", "vulytsia", "bul", "bulvar", "bulevard", "prospekt", "prosp",
     "pereulok", "provulok", "ploshchad", "ploshcha", "naberezhnaya", "shosse", "odos", "leoforos", "leof",
@@ -32,7 +32,7 @@ INSIDE = (
     r"\d+(st|nd|rd|th) (floor|fl)|first floor|second floor|third floor|ground floor)\b.*$"
 )
 # German and Dutch write the kind onto the name.
-JOINED_KINDS = r"(strasse|straße|str|straat)$"
+JOINED_KINDS = r"(strasse|straße|str|strat)$"
 ORDINALS = {
     "first": "1", "second": "2", "third": "3", "fourth": "4", "fifth": "5", "sixth": "6", "seventh": "7",
     "eighth": "8", "ninth": "9", "tenth": "10", "eleventh": "11", "twelfth": "12",

@@ -13,7 +13,15 @@ import polars as pl
 from cleanco.termdata import terms_by_type
 
 from crm_hygiene.standardise.placeholders import is_placeholder
-from crm_hygiene.standardise.text import cleaned, complaint, fold, folded, latinised, package_list
+from crm_hygiene.standardise.text import (
+    cleaned,
+    complaint,
+    fold,
+    folded,
+    latinised,
+    package_list,
+    umlauts_alike,
+)
 
 # cleanco's terms that are everyday words or countries' and states' initials in other languages.
 _NOT_FORMS = frozenset(
@@ -110,10 +118,10 @@ def _head_pattern() -> str:
 def _compared(column: str) -> pl.Expr:
     """`&` to and, dots inside abbreviations closed up, other punctuation to blanks, leading 'the' off.
 
-    In Latin letters, where the alphabet has letters for sounds.
+    In Latin letters, where the alphabet has letters for sounds; umlauts alike however they are written.
     """
     return (
-        latinised(column)
+        umlauts_alike(latinised(column))
         .str.replace_all("&", " and ", literal=True)
         .str.replace_all(r"\b(\p{L})\.", "$1")
         .str.replace_all("'", "", literal=True)

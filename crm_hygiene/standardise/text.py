@@ -158,6 +158,18 @@ def plain_vowels(text: pl.Expr) -> pl.Expr:
     return text.str.replace_many(["ae", "oe", "ue", "aa"], ["a", "o", "u", "a"])
 
 
+def umlauts_alike(text: pl.Expr) -> pl.Expr:
+    """As `plain_vowels`, but where two letters are two sounds: ending a word, before a last l, after q.
+
+    So Zoe, Avenue, Michael, Manuel and Quell stay as they are.
+    """
+    follows = r"([\p{L}--l]|l\p{L})"
+    text = text.str.replace_all(rf"([ao])e{follows}", "$1$2").str.replace_all(
+        rf"(^|[^q])ue{follows}", "${1}u$2"
+    )
+    return text.str.replace_all(r"aa(\p{L})", "a$1")
+
+
 def fold(text: str) -> str:
     """The same as `folded` for one text."""
     apart = unicodedata.normalize("NFKD", text)

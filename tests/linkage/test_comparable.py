@@ -33,6 +33,47 @@ def test_names_of_different_sound_do_not() -> None:
     assert keys[3] is None
 
 
+@pytest.mark.parametrize(
+    ("given", "family", "organisation", "city"),
+    [
+        ("Jörg", "Müller", "Bäckerei Löwe", "Köln"),
+        ("Joerg", "Mueller", "Baeckerei Loewe", "Koeln"),
+        ("JOERG", "MUELLER", "BAECKEREI LOEWE", "KOELN"),
+        ("Jorg", "Muller", "Backerei Lowe", "Koln"),
+    ],
+)
+def test_umlauts_are_alike_however_they_are_written(
+    people: Rows, given: str, family: str, organisation: str, city: str
+) -> None:
+    rows = people(
+        {"given_name": given, "family_name": family, "organisation_name": organisation, "city": city}
+    )
+    [found] = comparable("person", rows).select("given", "family", "organisation", "city").rows()
+    assert found == ("jorg", "muller", "backereilowe", "koln")
+
+
+def test_two_vowels_are_two_sounds_where_no_umlaut_stands(people: Rows) -> None:
+    rows = people(
+        {"given_name": "Zoe", "family_name": "Quell"},
+        {"given_name": "Ida Else", "family_name": "Coe"},
+        {"given_name": "Michael", "family_name": "Manuel-Boell"},
+    )
+    assert comparable("person", rows).select("given", "family").rows() == [
+        ("zoe", "quell"),
+        ("idaelse", "coe"),
+        ("michael", "manuelboll"),
+    ]
+
+
+def test_a_nickname_is_one_however_its_umlaut_is_written(people: Rows) -> None:
+    rows = people(
+        {"given_name": "Jörg"}, {"given_name": "Joerg"}, {"given_name": "Mike"}, {"given_name": "Michael"}
+    )
+    roots = with_block_columns("person", comparable("person", rows))["given_roots"].to_list()
+    assert roots[0] == roots[1]
+    assert set(roots[2]) & set(roots[3])
+
+
 def test_titles_and_ordinals_are_no_names(people: Rows) -> None:
     frame = comparable(
         "person", people({"given_name": "Sir", "family_name": "Walker"}, {"given_name": "1st"})

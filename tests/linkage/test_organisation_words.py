@@ -36,6 +36,7 @@ def organisations(*names: str | None, city: str | None = None) -> pl.DataFrame:
         ("Limited Liability Company Krasota", "Krasota"),
         ("Three Rivers Bank", "3 Rivers Bank"),
         ("Gebrüder Storm", "Gebr. Storm"),
+        ("Gebrüder Storm & Söhne", "GEBRUEDER STORM UND SOEHNE"),
         ("World Labour Organisation", "World Labor Organization"),
     ],
 )

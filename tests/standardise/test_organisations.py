@@ -16,6 +16,8 @@ from .conftest import Raw
         ("Acme GmbH", "acme", "GmbH"),
         ("ACME G.m.b.H.", "acme", "G.m.b.H."),
         ("Müller & Söhne GmbH & Co. KG", "muller and sohne", "GmbH & Co. KG"),
+        ("MUELLER & SOEHNE GMBH", "muller and sohne", "GMBH"),
+        ("Aero Blue Michael GmbH", "aro blue michael", "GmbH"),
         ("The Coca-Cola Company", "coca cola", "Company"),
         ("Acme, Inc.", "acme", "Inc."),
         ("Acme Pty Ltd", "acme", "Pty Ltd"),
