@@ -79,8 +79,13 @@ def people(count: int = 260) -> pl.DataFrame:
 
 def organisations(count: int = 240) -> pl.DataFrame:
     random = Random(12)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i in range(count):
+        if i % 6 == 5:  # names repeat by chance: some firms are the same beyond doubt
+            firm = f"{rows[-1]['organisation_name']} {random.randrange(100, 999)}"
+            rows[-1] |= {"organisation_name": firm, "website_domain": f"firm{i}.example"}
+            rows.append({**rows[-1], "source": "erp_ledger", "record_id": f"{i:03}"})
+            continue
         name = random.choice(FIRMS)
         rows.append(
             {
